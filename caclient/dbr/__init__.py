@@ -1,0 +1,1 @@
+"""Values of Channel Access: DBR types, alarms, time stamps, and their bytes."""

@@ -1,0 +1,25 @@
+"""Bytes of the wire as text and back: Channel Access defines no encoding, so nothing here may ever raise on receipt."""
+
+from __future__ import annotations
+
+
+def to_text(data: bytes | bytearray | memoryview) -> str:
+    """UTF-8 where the bytes are valid UTF-8, else the whole of them as latin-1; never raises."""
+    try:
+        return str(data, "utf-8")
+    except UnicodeDecodeError:
+        return str(data, "latin-1")
+
+
+def to_bytes(text: str) -> bytes:
+    """UTF-8; surrogate escapes (bytes that some other decoder could not read) become those bytes again."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
+
+
+def cut(cell: bytes) -> bytes:
+    """The bytes before the first NUL, or all of them: what follows a NUL is old memory of the sender."""
+    end = cell.find(b"\0")
+    return cell if end < 0 else cell[:end]
