@@ -1,0 +1,92 @@
+"""Rules for every test: a private EPICS environment, nothing left behind; and the IOCs that tests talk to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import hypothesis
+import pytest
+
+from tests.interop.libca_peer import LibcaPeer
+from tests.interop.softioc import MANY_RECORDS, RECORDS, RandomWalkIoc, SoftIoc
+from tests.leftovers import Snapshot
+from tests.ports import free_port
+
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "house")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread, a socket, a pipe or a child process behind."""
+    before = Snapshot.now()
+    yield
+    left = before.left_behind()
+    if left:
+        pytest.fail(f"{request.node.nodeid} left behind: " + "; ".join(left), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def private_epics_environment() -> dict[str, str]:
+    """EPICS_* of every test: loopback only, on ports where nobody else's server or repeater can be."""
+    return {
+        "EPICS_CA_ADDR_LIST": "127.0.0.1",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_CA_SERVER_PORT": str(free_port()),
+        "EPICS_CA_REPEATER_PORT": str(free_port()),
+    }
+
+
+@pytest.fixture(autouse=True)
+def epics_environment(private_epics_environment: dict[str, str]) -> Iterator[None]:
+    """Replace whatever EPICS_* the machine has set; put it back afterwards."""
+    before = _epics_variables()
+    _set_epics_variables(private_epics_environment)
+    yield
+    _set_epics_variables(before)
+
+
+@pytest.fixture(scope="session")
+def softioc() -> Iterator[SoftIoc]:
+    """The real IOC that all tests share: read it, write only records that no other test looks at."""
+    with SoftIoc() as ioc:
+        yield ioc
+
+
+@pytest.fixture
+def make_softioc() -> Iterator[Callable[..., SoftIoc]]:
+    """Start real IOCs of one's own (arguments of SoftIoc); they end with the test."""
+    with ExitStack() as stack:
+        yield lambda *args, **kwargs: stack.enter_context(SoftIoc(*args, **kwargs))
+
+
+@pytest.fixture
+def own_softioc(make_softioc: Callable[..., SoftIoc]) -> SoftIoc:
+    """A real IOC that the test may kill, pause and restart; it also has a hundred counters ``t:many:0`` to ``99``."""
+    return make_softioc(records=(RECORDS, MANY_RECORDS))
+
+
+@pytest.fixture
+def random_walk_ioc() -> Iterator[RandomWalkIoc]:
+    """Our demo IOC in a process of its own."""
+    with RandomWalkIoc() as ioc:
+        yield ioc
+
+
+@pytest.fixture(scope="session")
+def libca(softioc: SoftIoc) -> LibcaPeer:
+    """pyepics on libca, seeing the shared real IOC only."""
+    return LibcaPeer(softioc.client_environment())
+
+
+def _epics_variables() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key.startswith("EPICS_")}
+
+
+def _set_epics_variables(wanted: dict[str, str]) -> None:
+    for key in _epics_variables():
+        del os.environ[key]
+    os.environ.update(wanted)
