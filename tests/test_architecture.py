@@ -1,0 +1,157 @@
+"""The house rules that no other tool checks: what an import does, who imports what, which words stay out of the code."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "caclient"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+MAY_PRINT = ("cli/", "ioc_examples/", "repeater.py", "protocol/states.py")
+ALLOWED_PACKAGES = {"caclient", "numpy", "typing_extensions", "ifaddr"}
+
+# Every socket, thread, process and foreign package that an import brings, as JSON.
+_IMPORT_AND_REPORT = """
+import json, os, sys, sysconfig, threading
+events = []
+watched = ("socket.", "subprocess.", "os.fork", "os.posix_spawn", "_thread.start_")
+sys.addaudithook(lambda event, args: events.append(event) if event.startswith(watched) else None)
+before = set(sys.modules)
+import importlib
+importlib.import_module(sys.argv[1])
+new = {name.partition(".")[0] for name in set(sys.modules) - before}
+foreign = sorted(name for name in new if name not in sys.stdlib_module_names and not name.startswith("_"))
+print(json.dumps({"events": events, "threads": threading.active_count(), "packages": foreign}))
+"""
+
+
+def module_name(path: Path) -> str:
+    """``caclient.dbr.types`` for its path."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def places(path: Path, nodes: Iterator[ast.AST]) -> list[str]:
+    """``file:line`` of each node."""
+    return [f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}" for node in nodes]
+
+
+def import_alone(module: str) -> dict[str, object]:
+    """Import `module` in a fresh interpreter; what that brought."""
+    command = [sys.executable, "-W", "error", "-c", _IMPORT_AND_REPORT, module]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
+    return report
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path.stem != "__main__"], ids=module_name)
+def test_module_imports_alone_and_quietly(path: Path) -> None:
+    """Every module can be the first one imported, and no import opens a socket, starts a thread or a process."""
+    report = import_alone(module_name(path))
+    assert report["events"] == []
+    assert report["threads"] == 1
+    assert set(report["packages"]) <= ALLOWED_PACKAGES  # type: ignore[call-overload]
+
+
+def test_only_front_ends_print() -> None:
+    found = [place for path in SOURCES if not is_front_end(path) for place in places(path, calls_of(path, "print"))]
+    assert found == []
+
+
+def test_no_bare_except() -> None:
+    assert [place for path in SOURCES for place in places(path, bare_excepts(path))] == []
+
+
+def test_every_function_is_annotated() -> None:
+    assert [place for path in SOURCES for place in places(path, unannotated(path))] == []
+
+
+def test_every_module_postpones_annotations() -> None:
+    """One rule for all: types may name what is defined below, and cost nothing at run time."""
+    late = "from __future__ import annotations"
+    assert [str(p.relative_to(ROOT)) for p in SOURCES if has_code(p) and late not in p.read_text()] == []
+
+
+def test_tests_wait_for_events_and_never_sleep() -> None:
+    """Only the tests on real peers may let time pass; all others wait for what they expect."""
+    tests = [p for p in (ROOT / "tests").rglob("*.py") if not {"interop", "benchmarks"} & set(p.parts)]
+    assert [place for path in tests for place in places(path, calls_of(path, "sleep"))] == []
+
+
+def test_each_source_file_has_its_test_file() -> None:
+    missing = [module_name(path) for path in SOURCES if has_definitions(path) and not its_test_file(path).exists()]
+    assert missing == []
+
+
+def test_floors_hold() -> None:
+    """The import-linter contracts of pyproject.toml."""
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())",
+    ]
+    done = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_version_is_stated_once() -> None:
+    stated = re.findall(r'^(?:__version__|version) = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert len(stated) == 1
+    assert re.findall(r'__version__ = "', (PACKAGE / "__init__.py").read_text()) == []
+
+
+def is_front_end(path: Path) -> bool:
+    return path.relative_to(PACKAGE).as_posix().startswith(MAY_PRINT)
+
+
+def calls_of(path: Path, name: str) -> Iterator[ast.AST]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call) and name in (getattr(node.func, "id", None), getattr(node.func, "attr", None)):
+            yield node
+
+
+def bare_excepts(path: Path) -> Iterator[ast.AST]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            yield node
+
+
+def unannotated(path: Path) -> Iterator[ast.AST]:
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+            named = [a for a in arguments if a.arg not in ("self", "cls")]
+            if node.returns is None or any(a.annotation is None for a in named):
+                yield node
+
+
+def has_code(path: Path) -> bool:
+    return any(not isinstance(node, ast.Expr) for node in tree(path).body)
+
+
+def has_definitions(path: Path) -> bool:
+    """Whether there is anything to test: a module that only gathers names is tested by those who use them."""
+    kinds = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    return any(isinstance(node, kinds) for node in tree(path).body)
+
+
+def its_test_file(path: Path) -> Path:
+    relative = path.relative_to(PACKAGE)
+    name = relative.parent.name if relative.stem == "__init__" else relative.stem
+    folder = relative.parent.parent if relative.stem == "__init__" else relative.parent
+    return ROOT / "tests" / folder / f"test_{name.strip('_')}.py"
