@@ -141,22 +141,22 @@ class Reading(tuple[Any, ...]):
     @property
     def units(self) -> str | None:
         """Engineering units; None if not asked for, or the type has none."""
-        return (self[5] or _NO_CONTROL).units  # type: ignore[no-any-return]
+        return (self[5] or _NO_CONTROL).units
 
     @property
     def precision(self) -> int | None:
         """Digits after the point that the IOC suggests; None if not asked for, or the type has none."""
-        return (self[5] or _NO_CONTROL).precision  # type: ignore[no-any-return]
+        return (self[5] or _NO_CONTROL).precision
 
     @property
     def enum_strs(self) -> tuple[str, ...]:
         """Names of the states; empty if not asked for, or the channel is no enum."""
-        return (self[5] or _NO_CONTROL).enum_strs  # type: ignore[no-any-return]
+        return (self[5] or _NO_CONTROL).enum_strs
 
     @property
     def limits(self) -> Limits:
         """The eight limits as four ranges."""
-        return (self[5] or _NO_CONTROL).limits  # type: ignore[no-any-return]
+        return (self[5] or _NO_CONTROL).limits
 
     upper_disp_limit = _limit("upper_disp_limit")
     lower_disp_limit = _limit("lower_disp_limit")
@@ -168,7 +168,7 @@ class Reading(tuple[Any, ...]):
     lower_ctrl_limit = _limit("lower_ctrl_limit")
 
     @property
-    def count(self) -> int:
+    def count(self) -> int:  # type: ignore[override]
         """Number of values: 1, or the length of the array as received."""
         return len(self[0]) if isinstance(self[0], (np.ndarray, tuple, list)) else 1
 
@@ -179,7 +179,7 @@ class Reading(tuple[Any, ...]):
         if isinstance(value, float) and control.precision is not None:
             return _fixed(value, control.precision)
         if isinstance(value, int) and 0 <= value < len(control.enum_strs):
-            return control.enum_strs[value]  # type: ignore[no-any-return]
+            return control.enum_strs[value]
         if isinstance(value, np.ndarray) and value.dtype == np.uint8:
             return to_text(cut(value.tobytes()))
         return str(value)
