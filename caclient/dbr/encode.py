@@ -110,15 +110,17 @@ def _filled(layout: Layout, count: int | None, values: bytes) -> tuple[bytes, in
 def _text_cells(count: int | None, data: Any) -> bytes:
     """Strings in 40 bytes each; bytes as long as `count` cells are such cells already."""
     if isinstance(data, _BYTES_LIKE):
-        data = bytes(data)
-        if count is not None and len(data) == count * STRING_SIZE:
-            return data
-    items = [data] if isinstance(data, (str, bytes)) or np.ndim(data) == 0 else _listed(data)
+        cells = bytes(data)
+        if count is not None and len(cells) == count * STRING_SIZE:
+            return cells
+    items = _listed(data)
     return b"".join(_cell(index, item) for index, item in enumerate(items))
 
 
 def _listed(data: Any) -> list[Any]:
-    return list(data.ravel().tolist()) if isinstance(data, np.ndarray) else list(data)
+    if isinstance(data, np.ndarray):
+        return list(data.ravel().tolist())
+    return list(data) if isinstance(data, (list, tuple)) else [data]
 
 
 def _cell(index: int, item: Any) -> bytes:
@@ -164,8 +166,7 @@ def _as_numbers(layout: Layout, data: Any) -> npt.NDArray[Any]:
 
 def _refusal(layout: Layout, data: Any) -> BadValueError:
     """Names the first item that is no number of this type."""
-    items = list(data) if isinstance(data, (list, tuple, np.ndarray)) else [data]
-    for index, item in enumerate(items):
+    for index, item in enumerate(_listed(data)):
         if not isinstance(item, (int, float, np.number)) or isinstance(item, (complex, np.complexfloating)):
             return BadValueError(f"{_shown(item)} is no {layout.native.name} value (item {index})")
     return BadValueError(f"{_shown(data)} is beyond what {layout.native.name} can say")
