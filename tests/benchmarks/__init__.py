@@ -1,0 +1,1 @@
+"""Benchmarks of caclient beside its peers: `python -m tests.benchmarks` (see README.md here)."""
