@@ -1,0 +1,251 @@
+"""When each name is asked for, and with which others in one datagram.
+
+A name is asked for at once, and as long as nobody answers again after about 0.04, 0.08, 0.16 s and so on, up to the
+longest period. Jitter keeps the clients of a site from asking in step. Names are packed into full datagrams: those
+added in a loop go out as soon as they fill one; a datagram that is not full goes at once if nothing else is under way,
+else it waits `GATHER` seconds for company. Names that were asked for together are due again together.
+
+A name passes through four queues, each with a budget of its own (budgets.py), so that none starves another:
+
+    new      never asked, or asked afresh because its server went away: a window that grows with the answers
+    young    asked a few times: it may be that a datagram was lost, so these retries are quick
+    old      asked often, most likely dead
+    boosted  asked again because a beacon told of a new server; spread over seconds
+
+So ten thousand dead names cost what the budgets of the last three allow, and a name that is added then is asked for at
+once. What does not fit a budget waits its turn: periods stretch, no name is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import floor, frexp, inf
+from random import Random
+from typing import NamedTuple
+
+from caclient.errors import BadValueError
+from caclient.protocol.budgets import TokenBucket, Window
+from caclient.protocol.queues import NOWHERE, Calendar, Queue, SearchName
+
+FIRST_PERIOD = 0.04  # seconds; with jitter 0.025 to 0.04
+JITTER = 0.25  # a period is shortened by up to this part
+GATHER = 0.002
+YOUNG = 5  # so many retries are quick: 1.3 s
+SPREAD = 5.0  # seconds over which a boost is spread
+BOOSTED_PERIOD = 5.0  # what a boosted name's period is not longer than at first
+COARSEST = 4.0  # seconds; the width of a calendar slot is at most this, and at most an eighth of the period
+MAX_DATAGRAM = 1400
+HEADER_SIZE = 16
+SWEEP_ABOVE = 1000
+CHUNK = 32  # boosted names that stay together: about a datagram
+
+# the homes of names that are due; those of others are moments
+_NEW, _YOUNG, _OLD, _BOOSTED = -2.0, -3.0, -4.0, -5.0
+
+
+class Attempts(NamedTuple):
+    """How often a name was asked for, and when first and last (None: not yet)."""
+
+    asks: int
+    first_asked_at: float | None
+    last_asked_at: float | None
+
+
+class SearchSchedule:
+    """All names that wait for an answer. Not thread-safe: one thread, or one lock.
+
+    :param max_period: the longest time between two askings of a name (EPICS_CA_MAX_SEARCH_PERIOD).
+    :param random: where the jitter comes from.
+    :param max_datagram: bytes, VERSION included.
+    :param retry_rate: datagrams a second for old names; young and boosted ones have four and two times as much.
+    """
+
+    def __init__(
+        self,
+        max_period: float = 300.0,
+        random: Random | None = None,
+        max_datagram: int = MAX_DATAGRAM,
+        retry_rate: float = 50.0,
+    ) -> None:
+        self._random = random or Random()
+        self._room = room = max_datagram - HEADER_SIZE
+        self._names: dict[int, SearchName] = {}
+        self._calendar = Calendar()
+        self._boosts = Calendar()
+        self._window = Window()
+        self._new = Queue(_NEW, self._window, room, GATHER, fair=True)
+        self._young = Queue(_YOUNG, TokenBucket(4 * retry_rate, 16), room)
+        self._old = Queue(_OLD, TokenBucket(retry_rate, 8), room)
+        self._boosted = Queue(_BOOSTED, TokenBucket(2 * retry_rate, 8), room)
+        self._queues = {queue.home: queue for queue in (self._new, self._young, self._old, self._boosted)}
+        self._steps = _steps(max_period)
+        self._boosted_level = sum(period <= BOOSTED_PERIOD for period, _ in self._steps) - 1
+        self._left = 0  # names that left since the last sweep
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, cid: int) -> bool:
+        return cid in self._names
+
+    @property
+    def window(self) -> int:
+        """How many datagrams of new names may be under way at once."""
+        return self._window.size
+
+    def add(self, cid: int, name: str, now: float, delay: float = 0.0) -> None:
+        """Ask for a name from now on (or after `delay` seconds); a cid that is already here starts afresh.
+
+        :raises BadValueError: if the name is empty, or no datagram can hold it.
+        """
+        size = _size(name)
+        if size > self._room:
+            raise BadValueError(f"name of {len(name)} characters does not fit a search datagram: {name[:40]!r}...")
+        self.remove(cid)
+        entry = self._names[cid] = SearchName(cid, name, size)
+        if delay > 0.0:
+            self._file([entry], now + delay, self._calendar)
+        else:
+            self._new.append(entry, now)
+
+    def remove(self, cid: int) -> bool:
+        """Stop asking; True if the name was here."""
+        entry = self._names.pop(cid, None)
+        if entry is None:
+            return False
+        self._evict(entry)
+        return True
+
+    def found(self, cid: int, now: float) -> bool:
+        """A server answered: stop asking. True if the name was here (False: a late or second answer)."""
+        entry = self._names.pop(cid, None)
+        if entry is None:
+            return False
+        self._window.answered(entry.number, retried=entry.level > 1)
+        self._evict(entry)
+        return True
+
+    def boost(self, now: float, cids: Iterable[int] | None = None) -> None:
+        """Ask again for all names that have long to wait, spread over seconds: a server has come up.
+
+        With `cids`: ask for these at once, and start their periods afresh; those that are not here are ignored.
+        """
+        if cids is None:
+            self._boost_all(now)
+        else:
+            for cid in cids:
+                self._restart(cid, now)
+
+    def due(self, now: float) -> list[list[tuple[int, str]]]:
+        """What to ask for now: for each datagram its (cid, name) pairs. Counts as asked."""
+        self._wake(now)
+        datagrams = []
+        for queue in self._queues.values():
+            while batch := queue.take(now):
+                if queue is self._new:
+                    self._number(batch)
+                self._refile(batch, now)
+                datagrams.append([(name.cid, name.name) for name in batch])
+        return datagrams
+
+    def next_due(self) -> float | None:
+        """When `due()` is to be called (perhaps a moment ago); None: never. Any other call may change it."""
+        moments = [queue.next_due() for queue in self._queues.values()]
+        moment = min(*moments, self._calendar.next_due(), self._boosts.next_due())
+        return None if moment == inf else moment
+
+    def attempts(self, cid: int) -> Attempts:
+        """How often and when a name was asked for.
+
+        :raises KeyError: if it is not here.
+        """
+        entry = self._names[cid]
+        return Attempts(entry.asks, entry.first_asked, entry.last_asked)
+
+    def _wake(self, now: float) -> None:
+        for name in self._calendar.pop_due(now):
+            self._queue_for(name.level).append(name, now)
+        for name in self._boosts.pop_due(now):
+            self._boosted.append(name, now)
+
+    def _queue_for(self, level: int) -> Queue:
+        if level == 0:
+            return self._new
+        return self._young if level <= YOUNG else self._old
+
+    def _number(self, batch: list[SearchName]) -> None:
+        number = self._window.number
+        for name in batch:
+            name.number = number
+
+    def _refile(self, batch: list[SearchName], now: float) -> None:
+        """Note that names were asked for, and when they are due again: one draw of jitter keeps them together."""
+        steps, last = self._steps, len(self._steps) - 1
+        draw = 1.0 - JITTER * self._random.random()
+        slots: dict[int, tuple[float, list[SearchName]]] = {}
+        for name in batch:
+            level = name.level
+            if level not in slots:
+                period, width = steps[level]
+                moment = floor((now + draw * period) / width) * width
+                slots[level] = moment, self._calendar.slot(moment)
+            name.home, slot = slots[level]
+            slot.append(name)
+            name.level = level + 1 if level < last else last
+            name.asks += 1
+            name.last_asked = now
+            if name.first_asked is None:
+                name.first_asked = now
+
+    def _file(self, batch: list[SearchName], moment: float, calendar: Calendar) -> None:
+        slot = calendar.slot(moment)
+        for name in batch:
+            name.home = moment
+        slot.extend(batch)
+
+    def _boost_all(self, now: float) -> None:
+        waiting = self._calendar.pop_after(now + SPREAD)
+        for start in range(0, len(waiting), CHUNK):
+            chunk = waiting[start : start + CHUNK]
+            for name in chunk:
+                name.level = min(name.level, self._boosted_level)
+            self._file(chunk, now + SPREAD * self._random.random(), self._boosts)
+
+    def _restart(self, cid: int, now: float) -> None:
+        entry = self._names.get(cid)
+        if entry is not None and entry.home != _NEW:
+            self._evict(entry)
+            entry.level = 0
+            self._new.append(entry, now)
+
+    def _evict(self, entry: SearchName) -> None:
+        queue = self._queues.get(entry.home)
+        if queue is not None:
+            queue.forget(entry)
+        entry.home = NOWHERE
+        self._left += 1
+        if self._left > SWEEP_ABOVE + len(self._names):
+            self._sweep()
+
+    def _sweep(self) -> None:
+        self._left = 0
+        self._calendar.sweep()
+        self._boosts.sweep()
+        for queue in self._queues.values():
+            queue.sweep()
+
+
+def _size(name: str) -> int:
+    """Bytes of the SEARCH message for a name: header, name, at least one NUL, padding."""
+    if not name:
+        raise BadValueError("an empty name cannot be searched for")
+    length = len(name) if name.isascii() else len(name.encode("utf-8", "surrogateescape"))
+    return HEADER_SIZE + (length + 8 & ~7)
+
+
+def _steps(max_period: float) -> list[tuple[float, float]]:
+    """Periods, each twice the one before, up to the longest; and the width of the slots for each."""
+    periods = [min(FIRST_PERIOD, max_period)]
+    while periods[-1] < max_period:
+        periods.append(min(2 * periods[-1], max_period))
+    return [(period, min(2.0 ** (frexp(period / 8)[1] - 1), COARSEST)) for period in periods]
