@@ -197,6 +197,7 @@ class _Environment:
         self._environ = environ
         self._settings: dict[str, Any] = {}
         self._origins: dict[str, str] = {}
+        self._used: set[str] = set()
         self._problems: list[str] = []
 
     def config(self) -> Config:
@@ -237,9 +238,8 @@ class _Environment:
         if not auto:
             limit = self._parsed("EPICS_CA_MAX_ARRAY_BYTES", _integer, MIN_ARRAY_BYTES)
             self._settings["max_array_bytes"] = max(limit, MIN_ARRAY_BYTES) + ARRAY_HEADER_ALLOWANCE
-            self._origins["max_array_bytes"] = "EPICS_CA_AUTO_ARRAY_BYTES"
-            if "EPICS_CA_MAX_ARRAY_BYTES" in self._environ:
-                self._origins["max_array_bytes"] = "EPICS_CA_MAX_ARRAY_BYTES"
+            given = "EPICS_CA_MAX_ARRAY_BYTES" in self._used
+            self._origins["max_array_bytes"] = f"EPICS_CA_{'MAX' if given else 'AUTO'}_ARRAY_BYTES"
 
     def _search_period(self) -> None:
         period = self._take("max_search_period", "EPICS_CA_MAX_SEARCH_PERIOD", _positive, 300.0)
@@ -251,9 +251,9 @@ class _Environment:
         self, name: str, variable: str, parse: Callable[[str], _T], default: _T, empty_is_fine: bool = False
     ) -> _T:
         """One variable as one setting; the default where it is unset or wrong."""
-        if variable in self._environ:
-            self._origins[name] = variable
         value = self._parsed(variable, parse, default, empty_is_fine)
+        if variable in self._used:
+            self._origins[name] = variable
         self._settings[name] = value
         return value
 
@@ -267,12 +267,14 @@ class _Environment:
         if text is None or (not text and empty_is_fine):
             return default
         try:
-            return parse(text)
+            value = parse(text)
         except ValueError as error:
             problem = f"{variable}: {text!r} {error}: {default} is used"
             if problem not in self._problems:
                 self._problems.append(problem)
             return default
+        self._used.add(variable)
+        return value
 
     def _addresses(self, name: str, variable: str, default_port: int) -> None:
         if variable in self._environ:
