@@ -1,8 +1,8 @@
 """Golden wire vectors: messages that real Channel Access programs sent each other, and what they mean.
 
-Captured between EPICS Base 7.0.10 (IOC, libca, caRepeater), the portable server and caproto; `decoded` was computed from
-the C structs. One file for each kind of message in tests/data/vectors, gzipped, a JSON object a line, with these keys:
-name, kind, direction, header, decoded, hex (or rebuild, for long ones), context, and asked for replies.
+Captured between EPICS Base 7.0.10 (IOC, libca, caRepeater), the portable server and caproto; `decoded` was computed
+from the C structs. One file for each kind of message in tests/data/vectors, gzipped, a JSON object a line, with these
+keys: name, kind, direction, header, decoded, hex (or rebuild, for long ones), context, and asked for replies.
 """
 
 from __future__ import annotations

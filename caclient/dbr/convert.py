@@ -28,7 +28,7 @@ def convert(
     enum_strings: Sequence[bytes] = (),
     precision: int | None = None,
 ) -> Values:
-    """`values` (as `decode` gives them) of type `source` as values of type `target`; BadValueError if text is no number.
+    """`values` (as `decode` gives them) of type `source` as type `target`; BadValueError if text is no number.
 
     `enum_strings` are the names of the ENUM at either side; `precision` the digits after the point of floats in text.
     """
@@ -59,7 +59,8 @@ def _as_float(values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[An
     """Infinity stays, what is merely too large becomes the largest finite number."""
     largest = np.finfo(target).max
     finite = np.isfinite(values)
-    return np.where(finite, np.clip(values, -largest, largest), values).astype(target)
+    clipped: npt.NDArray[Any] = np.where(finite, np.clip(values, -largest, largest), values)
+    return clipped.astype(target)
 
 
 def _state_name(index: int, enum_strings: Sequence[bytes]) -> bytes:
