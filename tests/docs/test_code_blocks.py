@@ -1,0 +1,111 @@
+"""Every Python block of the README and of the documentation runs, and prints what the page says.
+
+All blocks of a page run in one fresh interpreter, in order. The page says in a comment what they need:
+``<!-- run: random_walk -->`` for the demo IOC, ``<!-- run: nothing -->`` for no server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.interop.softioc import RandomWalkIoc
+
+ROOT = Path(__file__).resolve().parents[2]
+NEEDS = re.compile(r"^<!-- run: (\w+) -->$", re.MULTILINE)
+FENCED = re.compile(
+    r"^```python\n(?P<code>.*?)^```\n(?:\s*<!-- output -->\n```text\n(?P<output>.*?)^```)?", re.M | re.S
+)
+NUMBER = re.compile(r"[-+]?\d[\d.:]*(?:e[-+]?\d+)?")
+
+# Runs the blocks given on standard input as JSON, [line, code] each; what each printed goes to standard output as JSON.
+_RUN_BLOCKS = """
+import contextlib, io, json, sys
+page, blocks = json.load(sys.stdin)
+namespace = {"__name__": "__main__"}
+outputs = []
+for line, code in blocks:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile("\\n" * line + code, page, "exec"), namespace)
+    outputs.append(printed.getvalue())
+print(json.dumps(outputs))
+"""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: the lines above it on its page, its code, and the output that the page promises, if any."""
+
+    line: int
+    code: str
+    output: str | None
+
+
+def blocks_of(page: Path) -> list[Block]:
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(text.count("\n", 0, found.start("code")), found["code"], found["output"])
+        for found in FENCED.finditer(text)
+    ]
+
+
+PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if blocks_of(page)]
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def need_of(page: Path) -> str:
+    found = NEEDS.findall(page.read_text(encoding="utf-8"))
+    assert len(set(found)) == 1, f"{name_of(page)} must say what its Python blocks need: {found}"
+    return str(found[0])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_blocks_run_and_print_what_the_page_says(page: Path, request: pytest.FixtureRequest) -> None:
+    environment: dict[str, str] = {}
+    if need_of(page) == "random_walk":
+        ioc: RandomWalkIoc = request.getfixturevalue("random_walk_ioc")
+        environment = ioc.client_environment()
+    blocks = blocks_of(page)
+    printed = run_blocks(page, blocks, environment)
+    for block, text in zip(blocks, printed, strict=True):
+        if block.output is not None:
+            assert masked(text) == masked(block.output), f"{name_of(page)}, block at line {block.line}"
+
+
+def test_first_program_has_at_most_ten_lines() -> None:
+    first = blocks_of(ROOT / "README.md")[0]
+    assert len(first.code.splitlines()) <= 10
+    assert first.output is not None
+
+
+def run_blocks(page: Path, blocks: list[Block], environment: dict[str, str]) -> list[str]:
+    """What each block printed."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", _RUN_BLOCKS],
+        input=json.dumps([str(page), [[block.line, block.code] for block in blocks]]),
+        env=os.environ | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    printed: list[str] = json.loads(done.stdout)
+    return printed
+
+
+def masked(text: str) -> str:
+    """Text with its numbers and the widths of its gaps made equal: they change from run to run."""
+    return re.sub(r"\s+", " ", NUMBER.sub("#", text)).strip()
