@@ -6,7 +6,7 @@ from importlib.metadata import version as version_of
 
 project = "caclient"
 author = "The caclient developers"
-copyright = "2026, The caclient developers"  # noqa: A001 - the name Sphinx asks for
+copyright = "2026, The caclient developers"
 release = version = version_of("caclient")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]

@@ -44,6 +44,6 @@ def build_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, Com
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary.capitalize() + ".")
         if name in arguments:
-            chosen = cast(Command, import_module(f"caclient.cli.{name}"))
+            chosen = cast("Command", import_module(f"caclient.cli.{name}"))
             chosen.add_arguments(subparser)
     return parser, chosen

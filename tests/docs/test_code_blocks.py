@@ -21,7 +21,7 @@ from tests.interop.softioc import RandomWalkIoc
 ROOT = Path(__file__).resolve().parents[2]
 NEEDS = re.compile(r"^<!-- run: (\w+) -->$", re.MULTILINE)
 FENCED = re.compile(
-    r"^```python\n(?P<code>.*?)^```\n(?:\s*<!-- output -->\n```text\n(?P<output>.*?)^```)?", re.M | re.S
+    r"^```python\n(?P<code>.*?)^```\n(?:\s*<!-- output -->\n```text\n(?P<output>.*?)^```)?", re.MULTILINE | re.DOTALL
 )
 NUMBER = re.compile(r"[-+]?\d[\d.:]*(?:e[-+]?\d+)?")
 
