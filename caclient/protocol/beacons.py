@@ -13,6 +13,7 @@ are such echoes or losses, and are dropped without touching the interval.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from enum import Enum
 
 CAPACITY = 10_000
@@ -76,7 +77,7 @@ class BeaconWatch:
         self.anomalies = 0
         self._started_at = now
         self._capacity = capacity
-        self._servers: dict[Address, _Server] = {}
+        self._servers: OrderedDict[Address, _Server] = OrderedDict()  # in the order of their last beacons
 
     def __len__(self) -> int:
         return len(self._servers)
@@ -86,12 +87,12 @@ class BeaconWatch:
 
     def heard(self, address: Address, sequence: int, now: float, version: int = 13) -> Verdict:
         """What a beacon of the server at `address` means; the address is resolved already (never 0.0.0.0)."""
-        server = self._servers.pop(address, None)
+        server = self._servers.get(address)
         if server is None:
             self._make_room()
             self._servers[address] = _Server(sequence, now)
             return Verdict.FIRST
-        self._servers[address] = server  # at the end again: in the order of the last beacon
+        self._servers.move_to_end(address)
         verdict = self._judge(server, sequence, now, version)
         self.anomalies += verdict.boosts
         return verdict
@@ -114,7 +115,7 @@ class BeaconWatch:
 
     def _make_room(self) -> None:
         while len(self._servers) >= self._capacity:
-            del self._servers[next(iter(self._servers))]
+            self._servers.popitem(last=False)
 
     def _judge(self, server: _Server, sequence: int, now: float, version: int) -> Verdict:
         last, server.sequence = server.sequence, sequence
