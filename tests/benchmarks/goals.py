@@ -67,6 +67,8 @@ GOALS: tuple[Goal, ...] = (
     Goal("threads", "at least 0.5 x repics, 6 x pyepics", (AtLeast(0.5, "repics"), AtLeast(6.0, "pyepics"))),
     Goal("memory", "at most 3 kB", (Limit(3.0),)),
     Goal("idle_wakeups", "less than one a second", (Limit(1.0),)),
+    Goal("camera_p99", "at most the best peer", (AtLeast(1.0, BEST),)),
+    Goal("slow_updates", "as without the slow callback (within 1 %)", (Limit(990.0),)),
     Goal("slow_p99", "as without the slow callback (within 2 x)", (AtLeast(0.5, ITSELF, "ticks_p99"),)),
 )
 

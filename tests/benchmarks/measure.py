@@ -120,15 +120,15 @@ def memory_each(count: int, before: int) -> Numbers:
     return {"kB": (resident() - before) / count / 1000}
 
 
-def lateness(late: list[float], seconds: float, expected_rate: float) -> Numbers:
-    """CPU in per cent of one core, and how late (ms) updates arrive, while callbacks fill `late` with seconds."""
+def lateness(late: list[float], seconds: float) -> Numbers:
+    """CPU in per cent of one core, how late (ms) updates are, and how many a second; callbacks fill `late` (seconds)."""
     time.sleep(0.5)
     late.clear()
     start, cpu = clock(), time.process_time()
     time.sleep(seconds)
     spent, busy = clock() - start, time.process_time() - cpu
     taken = late[:]
-    check(len(taken) > 0.5 * expected_rate * seconds, f"only {len(taken)} updates came in {spent:.1f} s")
+    check(len(taken) > 0, f"no update came in {spent:.1f} s")
     return {
         "p50": median(taken) * 1e3,
         "p99": percentile(taken, 0.99) * 1e3,

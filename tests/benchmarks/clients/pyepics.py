@@ -123,7 +123,7 @@ def ticks(task: Task) -> Numbers:
         late.append(time.time() - timestamp)
 
     kept = [epics.PV(name, callback=on_update, auto_monitor=True) for name in names.ticks(task.pvs)]
-    return measure.lateness(late, task.seconds, 10.0 * len(kept))
+    return {**measure.lateness(late, task.seconds), "pvs": len(kept)}
 
 
 def ticks_beside_camera(task: Task) -> Numbers:

@@ -54,7 +54,7 @@ class Circuit:
         self.receive(buffer)
         return buffer
 
-    def receive(self, buffer: bytearray | NDArray[np.uint8]) -> None:
+    def receive(self, buffer: bytearray | memoryview) -> None:
         """Fill the buffer."""
         view, have = memoryview(buffer), 0
         while have < len(view):
@@ -157,7 +157,7 @@ def waveform_get(task: Task) -> Numbers:
     def get() -> NDArray[np.float64]:
         circuit.exchange(request, 24 + 16)
         data = np.empty(names.WAVEFORM_COUNT)
-        circuit.receive(data.view(np.uint8))
+        circuit.receive(data.data.cast("B"))
         data.byteswap(inplace=True)
         return data
 
