@@ -81,7 +81,7 @@ _TABLE: tuple[tuple[int, str, CASeverity, bool, str], ...] = (
         "DEFUNCT",
         _F,
         True,
-        "obsolete feature; rsrv sends it to clients whose minor version is below 4 or not yet announced (marked defunct, yet sent)",
+        "obsolete feature; rsrv sends it to clients whose minor version is below 4 or not yet announced",
     ),
     (35, "EMPTYSTR", _W, True, "string empty"),
     (36, "NOREPEATER", _W, True, "repeater could not be started"),
