@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -21,9 +22,11 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "house")
 
 @pytest.fixture(autouse=True)
 def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail a test that leaves a thread, a socket, a pipe or a child process behind."""
+    """Fail a test that leaves a thread, a socket, a pipe or a child process behind; the default context may be used."""
     before = Snapshot.now()
     yield
+    if "caclient.context" in sys.modules:
+        sys.modules["caclient.context"].close_default_context()
     left = before.left_behind()
     if left:
         pytest.fail(f"{request.node.nodeid} left behind: " + "; ".join(left), pytrace=False)

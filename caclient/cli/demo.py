@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Show the main job; 0 when all of it worked, 1 with the error on standard error otherwise."""
-    ioc = DemoIoc(free_port())
+    ioc = DemoIoc(free_port(), free_port())
     try:
         ioc.start()
-        with Context(addr_list=[f"127.0.0.1:{ioc.port}"], auto_addr_list=False) as context:
+        with Context(addr_list=[f"127.0.0.1:{ioc.port}"], repeater_port=ioc.beacon_port) as context:
             show(ioc, context)
     except caclient.CAError as error:
         print(f"caclient demo: {error}", file=sys.stderr)
@@ -145,8 +145,9 @@ class Connections:
 class DemoIoc:
     """The random-walk IOC as a process of its own, seen on loopback only."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, beacon_port: int) -> None:
         self.port = port
+        self.beacon_port = beacon_port
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -178,6 +179,7 @@ class DemoIoc:
             "EPICS_CAS_SERVER_PORT": str(self.port),
             "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
             "EPICS_CAS_BEACON_ADDR_LIST": "127.0.0.1",
+            "EPICS_CAS_BEACON_PORT": str(self.beacon_port),
         }
 
 
