@@ -1,4 +1,4 @@
-"""Golden wire vectors: messages that real Channel Access programs sent each other, and what they mean.
+"""Golden wire vectors, messages that real Channel Access programs sent each other; and tables of the protocol.
 
 Captured between EPICS Base 7.0.10 (IOC, libca, caRepeater), the portable server and caproto; `decoded` was computed
 from the C structs. One file for each kind of message in tests/data/vectors, gzipped, a JSON object a line, with these
@@ -7,6 +7,7 @@ keys: name, kind, direction, header, decoded, hex (or rebuild, for long ones), c
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import math
@@ -15,7 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "data" / "vectors"
+DATA = Path(__file__).parent / "data"
+FOLDER = DATA / "vectors"
 _SERIES = {"half": lambda i: i * 0.5, "mod251": lambda i: i % 251, "names": lambda i: b"s%d" % i}
 _CODES = {"double": "d", "uchar": "B"}
 
@@ -30,6 +32,11 @@ def load(kind: str) -> tuple[dict[str, Any], ...]:
 def kinds() -> list[str]:
     """The names that `load` knows."""
     return sorted(path.name.removesuffix(".jsonl.gz") for path in FOLDER.glob("*.jsonl.gz"))
+
+
+def table(name: str) -> list[dict[str, str]]:
+    """The rows of a table in tests/data: table("dbr_types")."""
+    return list(csv.DictReader((DATA / f"{name}.csv").read_text(encoding="utf-8").splitlines()))
 
 
 def raw(vector: dict[str, Any]) -> bytes:
@@ -51,9 +58,10 @@ def number(value: Any) -> Any:
 
 def same(ours: Any, theirs: Any) -> bool:
     """Whether a value of ours is the one in `decoded`."""
-    theirs = number(theirs)
-    both_nan = isinstance(ours, float) and isinstance(theirs, float) and math.isnan(ours) and math.isnan(theirs)
-    return bool(both_nan or ours == theirs)
+    if isinstance(ours, float):
+        theirs = number(theirs)
+        return bool(ours == theirs or (math.isnan(ours) and math.isnan(theirs)))
+    return bool(ours == theirs)
 
 
 def _part(what: str, *args: Any) -> bytes:

@@ -51,8 +51,10 @@ def _cast(values: npt.NDArray[Any], layout: Layout) -> npt.NDArray[Any]:
         return _as_float(values, target)
     info = np.iinfo(target)
     if values.dtype.kind == "f":
-        values = np.trunc(np.nan_to_num(values, posinf=np.inf, neginf=-np.inf))
-    return np.clip(values, int(info.min), int(info.max)).astype(target)
+        # as doubles, which can say the ends of every integer type; floats cannot
+        values = np.trunc(np.nan_to_num(values.astype(np.float64), posinf=np.inf, neginf=-np.inf))
+    clipped: npt.NDArray[Any] = np.clip(values, int(info.min), int(info.max))
+    return clipped.astype(target)
 
 
 def _as_float(values: npt.NDArray[Any], target: np.dtype[Any]) -> npt.NDArray[Any]:

@@ -115,7 +115,7 @@ def run_dtype(data_type: int) -> np.dtype[Any]:
 def decode_run(data_type: int, rows: npt.NDArray[Any], control: ControlInfo | None = None) -> list[Reading]:
     """A Reading for each row of an array of `run_dtype(data_type)`."""
     layout = layout_of(data_type)
-    if len(layout.fields) > len(_RUN_FIELDS):
+    if "units" in layout.fields or "enum_strings" in layout.fields:
         return _decode_each(layout, rows, control)
     columns = (_column(rows, name) for name in _RUN_FIELDS)
     fields = zip(_value_column(layout, rows), *columns, repeat(control))
@@ -224,6 +224,8 @@ def _scalar_decoder(layout: Layout) -> ScalarDecoder:
 
 def _make_run_dtype(layout: Layout) -> np.dtype[Any]:
     fields = {name: (kind, at + HEADER_SIZE) for name, (kind, at) in _RUN_FIELDS.items() if name in layout.fields}
+    if "ackt" in layout.fields:  # the one struct whose alarm is unsigned
+        fields.update(status=(">u2", HEADER_SIZE), severity=(">u2", HEADER_SIZE + 2))
     fields = {**_HEADER_FIELDS, **fields, "value": (layout.wire_dtype.str, HEADER_SIZE + layout.value_offset)}
     return np.dtype(
         {

@@ -189,10 +189,8 @@ class Reading(tuple[Any, ...]):
         return tuple.__new__(Reading, (*self[:5], control))
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Reading):
-            return NotImplemented
-        if tuple(self[1:]) != tuple(other[1:]):
-            return False
+        if not isinstance(other, Reading) or self[1:] != other[1:]:
+            return False  # a plain tuple is no reading, and must not get to compare arrays by itself
         if isinstance(self[0], np.ndarray) or isinstance(other[0], np.ndarray):
             return np.array_equal(self[0], other[0])
         return bool(self[0] == other[0])
@@ -215,10 +213,18 @@ def _fixed(value: float, precision: int) -> str:
     return f"{value:.{digits}f}" if abs(value) < 1e9 else f"{value:.{digits}e}"
 
 
+def _array_repr(array: np.ndarray[Any, Any]) -> str:
+    """One line, however long the array."""
+    if array.size <= 6:
+        return str(array.tolist())
+    ends = (*map(str, array[:2].tolist()), "...", *map(str, array[-2:].tolist()))
+    return f"[{', '.join(ends)}] of {array.size}"
+
+
 def _parts(reading: Reading) -> list[str]:
     """What the repr shows: the value, and of the rest only what there is to say."""
     value = reading.value
-    parts = [np.array2string(value, threshold=6, separator=", ") if isinstance(value, np.ndarray) else repr(value)]
+    parts = [_array_repr(value) if isinstance(value, np.ndarray) else repr(value)]
     if reading.units:
         parts.append(f"units={reading.units!r}")
     if (moment := reading.datetime) is not None:
