@@ -1,0 +1,15 @@
+"""A small Channel Access server on the same protocol core as the client, in the server role.
+
+    from caclient.ioc import IOC, Record
+
+    with IOC([Record("demo:x", 1.5, units="mm", precision=3)]) as ioc:
+        ioc["demo:x"].post(2.0)
+"""
+
+from .completion import Completion
+from .database import Database
+from .properties import Properties
+from .record import Record
+from .server import IOC
+
+__all__ = ["IOC", "Completion", "Database", "Properties", "Record"]

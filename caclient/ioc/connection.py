@@ -1,0 +1,135 @@
+"""One client's TCP connection: bytes in, bytes out, and never more waiting than a bound."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Callable
+
+from caclient.engine.loop import Loop
+from caclient.engine.poller import READ, WRITE
+from caclient.errors import RemoteProtocolError
+
+from .outbox import Outbox
+from .session import Session
+
+_CHUNK = 1 << 16
+_UPDATES = 1 << 18
+"""Bytes of replies and updates that may wait for a slow client before its requests and updates are left where they are."""
+
+
+class Connection:
+    """Moves bytes between a socket and a Session. Server thread, except where said."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        sock: socket.socket,
+        session: Session,
+        on_activity: Callable[[], None],
+        on_closed: Callable[[Connection], None],
+    ) -> None:
+        self.session = session
+        session.on_ready = self.notify
+        self._loop = loop
+        self._sock = sock
+        self._on_activity = on_activity
+        self._on_closed = on_closed
+        self._outbox = Outbox()
+        self._interest = READ
+        self._closed = False
+        self._ending = False
+        self._flush_filed = False
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def open(self) -> None:
+        """Begin: greet the client and listen to it."""
+        self._loop.poller.add(self._sock.fileno(), READ, self._ready)
+        self._outbox.put(self.session.greeting())
+        self._flush()
+
+    def notify(self) -> None:
+        """The session has something to send. Any thread."""
+        if not self._flush_filed:
+            self._flush_filed = True
+            self._loop.call_soon(self._flush_now)
+
+    def close(self, *, reset: bool = False) -> None:
+        """End the connection, without a FIN if `reset`; its channels and subscriptions go with it."""
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.poller.remove(self._sock.fileno())
+        if reset:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._sock.close()
+        self._outbox.clear()
+        self.session.close()
+        self._on_closed(self)
+        self._on_activity()
+
+    def disconnect_channel(self, name: str) -> None:
+        """Tell the client that its channels of this name are gone."""
+        self._outbox.put(self.session.disconnect_channel(name))
+        self._flush()
+
+    def _ready(self, bits: int) -> None:
+        if bits & READ:
+            self._read()
+        if bits & WRITE and not self._closed:
+            self._flush()
+
+    def _read(self) -> None:
+        if self._outbox.size > _UPDATES:
+            return
+        try:
+            data = self._sock.recv(_CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self.close()
+            return
+        self._answer(data)
+
+    def _answer(self, data: bytes) -> None:
+        try:
+            for reply in self.session.receive(data):
+                self._outbox.put(reply)
+        except RemoteProtocolError as error:
+            self._outbox.put(self.session.farewell(str(error)))
+            self._ending = True
+        self._flush()
+        self._on_activity()
+
+    def _flush_now(self) -> None:
+        self._flush_filed = False
+        if not self._closed:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what waits, then updates as far as the client takes them."""
+        try:
+            self._outbox.write(self._sock)
+            while self._outbox.size < _UPDATES and (buffers := self.session.updates(_UPDATES)):
+                self._outbox.put(buffers)
+                self._outbox.write(self._sock)
+        except OSError:
+            self.close()
+            return
+        if self._ending and not self._outbox.size:
+            self.close()
+        else:
+            self._mind(self._wanted())
+
+    def _wanted(self) -> int:
+        reading = READ if self._outbox.size <= _UPDATES and not self._ending else 0
+        return reading | (WRITE if self._outbox.size else 0)
+
+    def _mind(self, interest: int) -> None:
+        if interest != self._interest:
+            self._interest = interest
+            self._loop.poller.modify(self._sock.fileno(), interest)

@@ -1,0 +1,336 @@
+"""What a server says to one client: requests in, replies and updates out. No socket, thread or clock.
+
+Each request has one method (`_ANSWERS`), which returns its replies as commands. Errors that leave the circuit usable are
+replies like any other; those that do not raise RemoteProtocolError, in the core or here, and the caller closes the circuit
+after the `farewell`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from caclient.dbr.encode import encode
+from caclient.dbr.text import cut
+from caclient.dbr.types import ChannelType
+from caclient.errors import RemoteProtocolError
+from caclient.protocol import commands as ca
+from caclient.protocol.circuit import VirtualCircuit
+from caclient.protocol.header import Header
+from caclient.protocol.status import ECA, ECA_INTERNAL, ECA_NORDACCESS, ECA_NORMAL, CAStatusCode
+
+from .access import Refused, read, read_snapshot, write, zeros
+from .binding import Binding
+from .database import Database
+from .monitor import Monitor
+from .record import Record
+
+_MOST_PUTS = 1000
+"""Put-callbacks that may be unanswered on one circuit."""
+_MOST_MASK = 0xFF
+
+
+class Session:
+    """One client's circuit on the server's side. Server thread, except `on_ready`, which any thread may call: something waits in `updates`."""
+
+    def __init__(
+        self,
+        database: Database,
+        address: tuple[str, int],
+        port: int,
+        version: int = ca.MINOR_VERSION,
+    ) -> None:
+        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=address)
+        self.user = ""
+        self.host = ""
+        self.version = version
+        self._database = database
+        self._port = port
+        self.on_ready: Callable[[], None] = _nobody
+        self._bindings: dict[int, Binding] = {}
+        self._ready: deque[Monitor] = deque()
+        self._finished: deque[tuple[ca.WriteNotifyRequest, CAStatusCode]] = deque()
+        self._changed: deque[Record] = deque()
+        self._asked: ca.Command | None = None
+        self._events_on = True
+        self._puts = 0
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The channels there are."""
+        return tuple(self._bindings.values())
+
+    def greeting(self) -> list[Any]:
+        """What the server says unasked on accepting the circuit."""
+        return self.circuit.send(ca.VersionResponse(self.version))
+
+    def receive(self, data: bytes) -> Iterator[list[Any]]:
+        """Buffers to send for what arrived, request by request; RemoteProtocolError if the circuit must end."""
+        commands, _ = self.circuit.recv(data)
+        for command in commands:
+            self._asked = command
+            self.circuit.process_command(command)
+            yield self.circuit.send(*self.answer(command))
+
+    def answer(self, command: ca.Command) -> list[ca.Command]:
+        """The replies to a request that the circuit has found legal."""
+        return _ANSWERS[type(command)](self, command)
+
+    def updates(self, budget: int) -> list[Any]:
+        """Buffers of about `budget` bytes with what waits to be told: late put replies, rights, new values in turn."""
+        buffers: list[Any] = self.circuit.send(*self._late_replies(), *self._new_rights())
+        while budget > 0 and self._events_on and (update := self._next_update()) is not None:
+            sent = self.circuit.send(update)
+            budget -= sum(map(len, sent))
+            buffers += sent
+        return buffers
+
+    def farewell(self, reason: str) -> list[bytes]:
+        """What the server says before it closes a circuit on which the client broke a rule."""
+        failed = Header(0, 0, 0, 0, 0, 0) if self._asked is None else self._asked.header
+        return [ca.ErrorResponse(failed, status=ECA_INTERNAL, error_message=reason[:200]).to_bytes()]
+
+    def disconnect_channel(self, name: str) -> list[Any]:
+        """Take the channels of this name from the client: buffers that tell it so."""
+        gone = [binding for binding in self.bindings if binding.name == name]
+        for binding in gone:
+            self._forget(binding)
+        return self.circuit.send(*(ca.ServerDisconnResponse(binding.cid) for binding in gone))
+
+    def close(self) -> None:
+        """End every channel: the circuit is gone."""
+        for binding in self.bindings:
+            self._forget(binding)
+
+    # ------------------------------------------------------------- requests, one method each
+
+    def _heed(self, _command: ca.Command) -> list[ca.Command]:
+        """The core has taken note, and there is nothing to say."""
+        return []
+
+    def _refuse(self, command: ca.Command) -> list[ca.Command]:
+        raise RemoteProtocolError(f"no server does what {type(command).__name__} asks")
+
+    def _on_client_name(self, command: ca.ClientNameRequest) -> list[ca.Command]:
+        self.user = command.name
+        return []
+
+    def _on_host_name(self, command: ca.HostNameRequest) -> list[ca.Command]:
+        self.host = command.name
+        return []
+
+    def _on_echo(self, command: ca.EchoRequest) -> list[ca.Command]:
+        return [ca.copied(ca.EchoResponse, command)]
+
+    def _on_read_sync(self, command: ca.ReadSyncRequest) -> list[ca.Command]:
+        return [ca.copied(ca.ReadSyncResponse, command)]
+
+    def _on_search(self, command: ca.SearchRequest) -> list[ca.Command]:
+        if self._database.find(command.name) is not None:
+            return [ca.SearchResponse(self._port, ca.THE_SENDER, command.cid, None)]
+        if command.reply == ca.DO_REPLY:
+            return [ca.NotFoundResponse(command.version, command.cid)]
+        return []
+
+    def _on_create(self, command: ca.CreateChanRequest) -> list[ca.Command]:
+        record = self._database.find(command.name)
+        if record is None:
+            return [ca.CreateChFailResponse(command.cid)]
+        binding = Binding(command.name, command.cid, self._database.new_sid(), record)
+        self._bindings[binding.sid] = binding
+        record.observe(self._access_changed)
+        return [
+            ca.AccessRightsResponse(binding.cid, record.access),
+            ca.CreateChanResponse(record.native, record.capacity, binding.cid, binding.sid),
+        ]
+
+    def _on_clear(self, command: ca.ClearChannelRequest) -> list[ca.Command]:
+        self._forget(self._bindings[command.sid])
+        return [ca.ClearChannelResponse(command.sid, command.cid)]
+
+    def _on_read_notify(self, command: ca.ReadNotifyRequest) -> list[ca.Command]:
+        record = self._bindings[command.sid].record
+        status, payload, count = read(record, command.type_field, command.data_count)
+        number = status.code_with_severity
+        return [_told(ca.ReadNotifyResponse, command.type_field, count, number, command.ioid, payload)]
+
+    def _on_read(self, command: ca.ReadRequest) -> list[ca.Command]:
+        binding = self._bindings[command.sid]
+        status, payload, count = read(binding.record, command.type_field, command.data_count)
+        if not status.success:
+            return [_failed(command, binding, status)]
+        if command.type_field == ChannelType.STRING and count == 1:
+            payload = encode(ChannelType.STRING, 1, cut(payload), shorten=True)[0]
+        return [_told(ca.ReadResponse, command.type_field, count, binding.cid, command.ioid, payload)]
+
+    def _on_write(self, command: ca.WriteRequest) -> list[ca.Command]:
+        binding = self._bindings[command.sid]
+        try:
+            write(binding.record, command)
+        except Refused as refused:
+            return [_failed(command, binding, refused.status)]
+        return []
+
+    def _on_write_notify(self, command: ca.WriteNotifyRequest) -> list[ca.Command]:
+        if self._puts >= _MOST_PUTS:
+            return [_written(command, ECA["PUTCBINPROG"])]
+        try:
+            completion = write(self._bindings[command.sid].record, command)
+        except Refused as refused:
+            return [_written(command, refused.status)]
+        if completion is None:
+            return [_written(command, ECA_NORMAL)]
+        self._puts += 1
+        completion.then(lambda status: self._put_done(command, status))
+        return []
+
+    def _on_event_add(self, command: ca.EventAddRequest) -> list[ca.Command]:
+        binding = self._bindings[command.sid]
+        if not 0 < command.mask <= _MOST_MASK:
+            raise RemoteProtocolError(f"no subscription has the event mask {command.mask}")
+        monitor = Monitor(
+            binding.sid, command.subscriptionid, command.type_field, command.data_count, command.mask, self._has_news
+        )
+        monitor.held = not self._events_on
+        monitor.muted = not binding.record.access & ca.AccessRights.READ
+        binding.subscribe(monitor)
+        return [_denied(monitor)] if monitor.muted else []
+
+    def _on_event_cancel(self, command: ca.EventCancelRequest) -> list[ca.Command]:
+        monitor = self._bindings[command.sid].unsubscribe(command.subscriptionid)
+        return [
+            ca.EventCancelResponse(monitor.data_type, command.sid, monitor.subscription_id, monitor.data_count)
+        ]
+
+    def _on_events_off(self, _command: ca.EventsOffRequest) -> list[ca.Command]:
+        return self._hold(True)
+
+    def _on_events_on(self, _command: ca.EventsOnRequest) -> list[ca.Command]:
+        return self._hold(False)
+
+    def _hold(self, held: bool) -> list[ca.Command]:
+        self._events_on = not held
+        for binding in self._bindings.values():
+            for monitor in binding.monitors.values():
+                monitor.held = held
+        return []
+
+    # ------------------------------------------------------------- news
+
+    def _has_news(self, monitor: Monitor) -> None:
+        """A value waits in a subscription. Any thread."""
+        self._ready.append(monitor)
+        self.on_ready()
+
+    def _next_update(self) -> ca.Command | None:
+        """One update of the subscription whose turn it is."""
+        while self._ready:
+            monitor = self._ready.popleft()
+            binding = self._bindings.get(monitor.sid)
+            if binding is None or binding.monitors.get(monitor.subscription_id) is not monitor:
+                continue
+            snapshot = binding.record.take(monitor)
+            if snapshot is None:
+                continue
+            self._ready.append(monitor)
+            status, payload, count = read_snapshot(snapshot, monitor.data_type, monitor.data_count)
+            number = status.code_with_severity
+            return _told(ca.EventAddResponse, monitor.data_type, count, number, monitor.subscription_id, payload)
+        return None
+
+    def _put_done(self, command: ca.WriteNotifyRequest, status: CAStatusCode) -> None:
+        """A put that went on has ended. Any thread."""
+        self._finished.append((command, status))
+        self.on_ready()
+
+    def _access_changed(self, record: Record) -> None:
+        """Rights of a record are others. Any thread."""
+        self._changed.append(record)
+        self.on_ready()
+
+    def _late_replies(self) -> Iterator[ca.Command]:
+        """Answers to puts that ended meanwhile, unless their channel has gone."""
+        while self._finished:
+            command, status = self._finished.popleft()
+            self._puts -= 1
+            if command.sid in self._bindings:
+                yield _written(command, status)
+
+    def _new_rights(self) -> Iterator[ca.Command]:
+        """Changed rights, and what follows from them for the subscriptions."""
+        while self._changed:
+            record = self._changed.popleft()
+            for binding in self.bindings:
+                if binding.record is record:
+                    yield ca.AccessRightsResponse(binding.cid, record.access)
+                    yield from self._mute(binding, not record.access & ca.AccessRights.READ)
+
+    def _mute(self, binding: Binding, muted: bool) -> Iterator[ca.Command]:
+        for monitor in tuple(binding.monitors.values()):
+            was_muted, monitor.muted = monitor.muted, muted
+            if not muted:
+                binding.record.refresh(monitor)
+            elif not was_muted:
+                yield _denied(monitor)
+
+    def _forget(self, binding: Binding) -> None:
+        del self._bindings[binding.sid]
+        binding.release()
+        binding.record.unobserve(self._access_changed)
+
+
+def _nobody() -> None:
+    """Before a connection has taken the session over."""
+
+
+def _told(
+    cls: type[ca.ReadNotifyResponse] | type[ca.ReadResponse] | type[ca.EventAddResponse],
+    data_type: int,
+    count: int,
+    parameter1: int,
+    parameter2: int,
+    payload: bytes,
+) -> ca.Command:
+    """A reply around a payload that is encoded already."""
+    reply: ca.Command = cls.from_header(Header(cls.ID, len(payload), data_type, count, parameter1, parameter2), payload)
+    return reply
+
+
+def _denied(monitor: Monitor) -> ca.Command:
+    """The one update that says that there will be no more until reading is allowed."""
+    status, payload, count = zeros(ECA_NORDACCESS, monitor.data_type, monitor.data_count)
+    number = status.code_with_severity
+    return _told(ca.EventAddResponse, monitor.data_type, count, number, monitor.subscription_id, payload)
+
+
+def _written(command: ca.WriteNotifyRequest, status: CAStatusCode) -> ca.Command:
+    return ca.WriteNotifyResponse(command.type_field, command.data_count, status, command.ioid)
+
+
+def _failed(command: ca.Command, binding: Binding, status: CAStatusCode) -> ca.Command:
+    return ca.ErrorResponse(command, binding.cid, status, binding.name)
+
+
+_ANSWERS: dict[type[ca.Command], Callable[[Session, Any], list[ca.Command]]] = {
+    ca.VersionRequest: Session._heed,
+    ca.ClientNameRequest: Session._on_client_name,
+    ca.HostNameRequest: Session._on_host_name,
+    ca.EchoRequest: Session._on_echo,
+    ca.ReadSyncRequest: Session._on_read_sync,
+    ca.SearchRequest: Session._on_search,
+    ca.CreateChanRequest: Session._on_create,
+    ca.ClearChannelRequest: Session._on_clear,
+    ca.ReadNotifyRequest: Session._on_read_notify,
+    ca.ReadRequest: Session._on_read,
+    ca.WriteRequest: Session._on_write,
+    ca.WriteNotifyRequest: Session._on_write_notify,
+    ca.EventAddRequest: Session._on_event_add,
+    ca.EventCancelRequest: Session._on_event_cancel,
+    ca.EventsOffRequest: Session._on_events_off,
+    ca.EventsOnRequest: Session._on_events_on,
+    ca.SnapshotRequest: Session._refuse,
+    ca.BuildRequest: Session._refuse,
+    ca.ReadBuildRequest: Session._refuse,
+    ca.SignalRequest: Session._refuse,
+}
