@@ -87,7 +87,7 @@ class Window:
 
     def take(self, now: float) -> bool:
         """Send one more; its number then is `number`."""
-        self._land(now)
+        self.land(now)
         if len(self._flights) >= self.size:
             return False
         self.number = next(self._counter)
@@ -113,12 +113,8 @@ class Window:
             return
         self._latest_answered = max(number, self._latest_answered)
 
-    def _halve(self, lost: int) -> None:
-        if self._halved_at < lost < self._latest_answered:
-            self._halved_at = self.number
-            self.size = max(self.size // 2, WINDOW_LEAST)
-
-    def _land(self, now: float) -> None:
+    def land(self, now: float) -> None:
+        """Free the places of those that have been under way for long enough."""
         flights = self._flights
         while flights:
             number = next(iter(flights))
@@ -128,3 +124,8 @@ class Window:
             self._silent[number] = None
             if len(self._silent) > SILENT_KEPT:
                 del self._silent[next(iter(self._silent))]
+
+    def _halve(self, lost: int) -> None:
+        if self._halved_at < lost < self._latest_answered:
+            self._halved_at = self.number
+            self.size = max(self.size // 2, WINDOW_LEAST)

@@ -19,7 +19,7 @@ once. What does not fit a budget waits its turn: periods stretch, no name is for
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import floor, frexp, inf
+from math import floor, frexp
 from random import Random
 from typing import NamedTuple
 
@@ -106,7 +106,7 @@ class SearchSchedule:
         if delay > 0.0:
             self._file([entry], now + delay, self._calendar)
         else:
-            self._new.append(entry, now)
+            self._ask_afresh(entry, now)
 
     def remove(self, cid: int) -> bool:
         """Stop asking; True if the name was here."""
@@ -150,9 +150,10 @@ class SearchSchedule:
 
     def next_due(self) -> float | None:
         """When `due()` is to be called (perhaps a moment ago); None: never. Any other call may change it."""
+        if not self._names:
+            return None
         moments = [queue.next_due() for queue in self._queues.values()]
-        moment = min(*moments, self._calendar.next_due(), self._boosts.next_due())
-        return None if moment == inf else moment
+        return min(*moments, self._calendar.next_due(), self._boosts.next_due())
 
     def attempts(self, cid: int) -> Attempts:
         """How often and when a name was asked for.
@@ -216,7 +217,11 @@ class SearchSchedule:
         if entry is not None and entry.home != _NEW:
             self._evict(entry)
             entry.level = 0
-            self._new.append(entry, now)
+            self._ask_afresh(entry, now)
+
+    def _ask_afresh(self, entry: SearchName, now: float) -> None:
+        self._window.land(now)  # whether anything is under way decides if the name waits for company
+        self._new.append(entry, now)
 
     def _evict(self, entry: SearchName) -> None:
         queue = self._queues.get(entry.home)

@@ -35,7 +35,7 @@ def test_both_registrations_are_confirmed(datagram):
 def test_a_registration_makes_a_no_op_go_to_the_others():
     fanout = with_clients(ONE, TWO)
     assert fanout.received(b"", THREE) == [(THREE, CONFIRM), (ONE, NO_OP), (TWO, NO_OP)]
-    assert NO_OP == bytes(16)
+    assert bytes(16) == NO_OP
 
 
 def test_a_second_registration_of_the_same_client_is_confirmed_again():
