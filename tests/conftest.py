@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -14,6 +15,9 @@ from tests.interop.libca_peer import LibcaPeer
 from tests.interop.softioc import MANY_RECORDS, RECORDS, RandomWalkIoc, SoftIoc
 from tests.leftovers import Snapshot
 from tests.ports import free_port
+
+if TYPE_CHECKING:
+    from caclient import Context
 
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -57,6 +61,23 @@ def softioc() -> Iterator[SoftIoc]:
     """The real IOC that all tests share: read it, write only records that no other test looks at."""
     with SoftIoc() as ioc:
         yield ioc
+
+
+@pytest.fixture
+def make_context() -> Iterator[Callable[..., Context]]:
+    """Contexts that see one IOC and nothing else, its beacons included; closed with the test."""
+    from caclient import Context
+
+    with ExitStack() as stack:
+        yield lambda ioc, **fields: stack.enter_context(
+            Context(**({"addr_list": [ioc.address], "repeater_port": ioc.repeater_port} | fields))
+        )
+
+
+@pytest.fixture
+def context(softioc: SoftIoc, make_context: Callable[..., Context]) -> Context:
+    """A context that sees the shared real IOC."""
+    return make_context(softioc)
 
 
 @pytest.fixture
