@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import caclient
@@ -65,10 +66,9 @@ def get_and_put(walk: PV, step_time: PV) -> None:
 def updates(walk: PV) -> None:
     """Ten updates with all that comes with them."""
     title(f"{UPDATES_SHOWN} updates")
-    for number, reading in enumerate(walk.updates(timeout=TIMEOUT), start=1):
-        print(f"{number:>2}  {describe(reading)}")
-        if number == UPDATES_SHOWN:
-            break
+    with walk.updates(timeout=TIMEOUT) as readings:
+        for number, reading in enumerate(islice(readings, UPDATES_SHOWN), start=1):
+            print(f"{number:>2}  {describe(reading)}")
 
 
 def describe(reading: Reading) -> str:
@@ -88,12 +88,11 @@ def picture(walk: PV) -> None:
     title("the walk, live")
     live, bars = sys.stdout.isatty(), bars_for(sys.stdout.encoding)
     values: list[float] = []
-    for reading in walk.updates(timeout=TIMEOUT):
-        values.append(reading.value)
-        if live:
-            print("\r" + sparkline(values, bars=bars), end="", flush=True)
-        if len(values) == PICTURE_WIDTH:
-            break
+    with walk.updates(timeout=TIMEOUT) as readings:
+        for reading in islice(readings, PICTURE_WIDTH):
+            values.append(reading.value)
+            if live:
+                print("\r" + sparkline(values, bars=bars), end="", flush=True)
     print("" if live else sparkline(values, bars=bars))
     print(f"lowest {min(values):.3f}, highest {max(values):.3f}")
 
