@@ -156,11 +156,10 @@ class SearchSchedule:
         return min(*moments, self._calendar.next_due(), self._boosts.next_due())
 
     def attempts(self, cid: int) -> Attempts:
-        """How often and when a name was asked for.
-
-        :raises KeyError: if it is not here.
-        """
-        entry = self._names[cid]
+        """How often and when a name was asked for; not at all, if it is not here."""
+        entry = self._names.get(cid)
+        if entry is None:
+            return Attempts(0, None, None)
         return Attempts(entry.asks, entry.first_asked, entry.last_asked)
 
     def _wake(self, now: float) -> None:

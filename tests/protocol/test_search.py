@@ -88,8 +88,7 @@ class TestOneName:
         assert searches.found(1, 0.01) is False
         assert 1 not in searches
         assert run(searches, 100.0) == []
-        with pytest.raises(KeyError):
-            searches.attempts(1)
+        assert searches.attempts(1) == Attempts(0, None, None)
 
     @pytest.mark.parametrize("asked", [False, True])
     def test_is_not_asked_for_once_removed(self, asked):
