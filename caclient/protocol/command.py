@@ -215,7 +215,8 @@ class WithData(Typed):
         if not (_is_writable(self.payload) and hasattr(self, "_decoded")):
             return self.payload
         metadata, data = self._decoded
-        return encode(self.type_field, self.count_field, data, metadata)[0]
+        payload = encode(self.type_field, self.count_field, data, metadata)[0]
+        return payload.ljust(len(self.payload), b"\0")
 
     def _decode(self) -> tuple[Metadata | None, Values]:
         try:

@@ -125,13 +125,23 @@ class EventCancelRequest(_Request, Typed):
         super().__init__(data_type, data_count, sid, subscriptionid)
 
 
-class _ReadCommand(_Request, Typed):
+class _Numbered(_Request):
+    """A request for a channel, with a number to know the reply by."""
+
+    __slots__ = ()
+    sid = PARAMETER1
+    ioid = PARAMETER2
+
+    def sid_of(self, ioid: int) -> int:
+        """The channel that the request with this number is for."""
+        return self.parameter1
+
+
+class _ReadCommand(_Numbered, Typed):
     """A read: type and count wanted, `sid` of the channel, `ioid` to know the reply by."""
 
     __slots__ = ()
     FIELDS = ("data_type", "data_count", "sid", "ioid")
-    sid = PARAMETER1
-    ioid = PARAMETER2
 
     def __init__(self, data_type: int, data_count: int, sid: int, ioid: int) -> None:
         self.type_field = data_type
@@ -157,7 +167,7 @@ class ReadNotifyRequest(_ReadCommand):
     ID = 15
 
 
-class _WriteCommand(_Request, WithData):
+class _WriteCommand(_Numbered, WithData):
     """A write: values of a plain type, `sid` of the channel, `ioid`.
 
     `data` is a scalar, a sequence, an array, or bytes-like big-endian wire data. BadValueError if it does not fit.
@@ -165,8 +175,6 @@ class _WriteCommand(_Request, WithData):
 
     __slots__ = ()
     FIELDS = ("data", "data_type", "data_count", "sid", "ioid", "metadata")
-    sid = PARAMETER1
-    ioid = PARAMETER2
 
     def __init__(
         self,

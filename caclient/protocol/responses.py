@@ -204,7 +204,26 @@ class ErrorResponse(_Response):
         return to_text(cut(bytes(self.payload[self.original_request.size :])))
 
 
-class ClearChannelResponse(_Response):
+class _Ending(_Response):
+    """A channel's end.
+
+    `orphans` are the owners of its requests that nobody will answer now; the circuit finds them on receipt.
+    """
+
+    __slots__ = ("_orphans",)
+    _orphans: list[Any]
+
+    @property
+    def orphans(self) -> list[Any]:
+        """Who waits in vain from now on."""
+        return getattr(self, "_orphans", [])
+
+    @orphans.setter
+    def orphans(self, owners: list[Any]) -> None:
+        self._orphans = owners
+
+
+class ClearChannelResponse(_Ending):
     """A channel is gone, as asked."""
 
     __slots__ = ()
@@ -301,14 +320,14 @@ class EchoResponse(_Response):
     ID = 23
 
 
-class CreateChFailResponse(_Response, WithChannel):
+class CreateChFailResponse(_Ending, WithChannel):
     """There is no such channel."""
 
     __slots__ = ()
     ID = 26
 
 
-class ServerDisconnResponse(_Response, WithChannel):
+class ServerDisconnResponse(_Ending, WithChannel):
     """The channel is gone, though the circuit lives."""
 
     __slots__ = ()

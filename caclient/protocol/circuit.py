@@ -1,0 +1,266 @@
+"""A virtual circuit: one TCP connection between a client and a server, from either side.
+
+`send` turns commands into bytes and `receive` turns bytes into commands; both look every command up in the law first.
+What we must not say raises LocalProtocolError before a byte leaves, and changes nothing if it was the first command
+of its call. What the peer must not say raises RemoteProtocolError, and the circuit is in ERROR for good.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+from caclient.errors import LocalProtocolError, RemoteProtocolError
+from caclient.protocol.command import CLIENT, Command, Payload, Role
+from caclient.protocol.commands import CIRCUIT, EventAddResponse, EventCancelResponse, ReadNotifyRequest
+from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE
+from caclient.protocol.ledger import AWAITING, Ledger, as_cancel
+from caclient.protocol.runs import (
+    ReadRows,
+    ReplyRun,
+    Run,
+    UpdateRun,
+    by_id,
+    by_request,
+    read_requests,
+)
+from caclient.protocol.states import CLOSED_CIRCUIT, ENDING_SUBSCRIPTION, OPEN_CHANNEL, State, broken
+from caclient.protocol.stream import Stream
+
+Address: TypeAlias = "tuple[str, int]"
+Item: TypeAlias = "Command | UpdateRun | ReplyRun"
+
+JOINED = 16384
+"""Messages up to this size are joined into one buffer with their neighbours."""
+
+
+class VirtualCircuit(Ledger):
+    """The rules of one connection. Not thread-safe: its caller holds a lock."""
+
+    def __init__(
+        self, our_role: Role, address: Address | None = None, priority: int = 0, max_payload: int | None = None
+    ) -> None:
+        super().__init__(our_role, priority)
+        self.address = address
+        self._stream = Stream(CIRCUIT[our_role.peer], max_payload)
+        self._deaf = ""  # why nothing more is heard
+        self._cancel_replies: set[int] = set()  # subscription ids: replies that recv has seen, not yet processed
+
+    @property
+    def states(self) -> dict[Role, State]:
+        """Where each peer stands."""
+        return self.standing.states
+
+    # ---- out
+
+    def send(self, *commands: Command) -> list[Payload]:
+        """The buffers to transmit for these commands.
+
+        :raises LocalProtocolError: if one is illegal. If that was not the first, those before it cannot be unsaid, and
+            the circuit is in ERROR.
+        """
+        if len(commands) == 1:
+            return self._said(commands[0])
+        buffers: list[Payload] = []
+        for command in commands:
+            try:
+                buffers += self._said(command)
+            except LocalProtocolError:
+                if buffers:
+                    self.standing = broken(self.standing, self.our_role)
+                raise
+        return _gathered(buffers)
+
+    def send_reads(
+        self, rows: tuple[Sequence[int], Sequence[int], Sequence[int]], owner: Any = None
+    ) -> tuple[int, Payload]:
+        """Many READ_NOTIFY requests at once, of (sids, types, counts): the first of their ioids, and the bytes."""
+        sids, types, counts = rows
+        if ReadNotifyRequest not in self.standing.moves or self.our_role is not CLIENT:
+            raise LocalProtocolError(f"cannot send reads: circuit is at: {self.standing}")
+        channels = self.channels_sid
+        for sid in sids:
+            channel = channels.get(sid)
+            if channel is None or channel.standing is not OPEN_CHANNEL:
+                raise LocalProtocolError(f"cannot send reads: no channel with sid {sid} is open: {channel}")
+        first = self.new_ioids(len(sids))
+        try:
+            buffer = read_requests(sids, types, counts, first)
+        except (ValueError, OverflowError) as error:
+            raise LocalProtocolError(f"cannot send reads: {error}") from None
+        self.ioids.update(dict.fromkeys(range(first, first + len(sids)), ReadRows(first, sids, owner)))
+        return first, buffer
+
+    def _said(self, command: Command) -> list[Payload]:
+        """Police one command of ours and encode it."""
+        kind = command.__class__
+        following = self.standing.moves.get(kind)
+        if following is None or kind.SENDER is not self.our_role:
+            raise self._unsayable(command)
+        head = command.header_bytes()
+        if len(head) == EXTENDED_SIZE and self.version < EXTENDED_SINCE:
+            raise self.fault(command, f"minor version {self.version} of the peer knows no extended header")
+        judge = self._judges.get(kind)
+        if judge is not None:
+            judge(command)
+        self.standing = following
+        payload = command.wire_payload()
+        if not payload:
+            return [head]
+        return [head + payload] if len(payload) <= JOINED else [head, payload]
+
+    def _unsayable(self, command: Command) -> Exception:
+        if command.SENDER is not self.our_role:
+            return LocalProtocolError(f"cannot send {type(command).__name__}: a {self.our_role.value} never does")
+        return self.illegal(command, "circuit", self.standing)
+
+    # ---- in, at once
+
+    def receive(self, data: bytes) -> list[Item]:
+        """What `data` completes: parsed, policed, each with its owner. `data` belongs to the circuit from then on.
+
+        Replies that nobody waits for any more are counted in `late` instead.
+        """
+        if self._deaf:
+            return self._unheard()
+        return self._heard(self._stream.feed(data, True))
+
+    def receive_buffer(self) -> memoryview | None:
+        """Where to receive the rest of a large payload into; None if there is none under way."""
+        return self._stream.receive_buffer()
+
+    def received(self, number: int) -> list[Item]:
+        """What the `number` bytes complete that were received into `receive_buffer()`."""
+        if self._deaf:
+            return self._unheard()
+        command = self._stream.received(number)
+        return [] if command is None else self._heard((command,))
+
+    def _unheard(self) -> list[Item]:
+        """After the end what comes is nobody's; after an error nothing can be understood."""
+        if self.standing is CLOSED_CIRCUIT:
+            return []
+        raise RemoteProtocolError(f"the circuit has ended by an error: {self._deaf}")
+
+    def _heard(self, messages: Iterable[Any]) -> list[Item]:
+        items: list[Item] = []
+        judges = self._judges
+        try:
+            for message in messages:
+                kind = message.__class__
+                if kind is Run:
+                    self._hear_run(message, items)
+                    continue
+                following = self.standing.moves.get(kind)
+                if following is None:
+                    raise self.illegal(message, "circuit", self.standing)
+                judge = judges.get(kind)
+                if judge is not None:
+                    message = judge(message)
+                    if message is None:
+                        continue
+                self.standing = following
+                items.append(message)
+        except RemoteProtocolError as error:
+            self._break(error)
+            raise
+        return items
+
+    def _break(self, error: RemoteProtocolError) -> None:
+        self.standing = broken(self.standing, self.our_role.peer)
+        self._deaf = str(error)
+
+    def _hear_run(self, run: Run, items: list[Item]) -> None:
+        """A run is split by owner; where that would leave too little of it, its messages go the general way."""
+        following = self.standing.moves.get(run.command)
+        if following is not None and self.our_role is CLIENT:
+            self.standing = following
+            taken = self._updates(run, items) if run.command is EventAddResponse else self._replies(run, items)
+            if taken:
+                return
+        items += self._heard(run.commands())
+
+    def _updates(self, run: Run, items: list[Item]) -> bool:
+        parts = by_id(run.rows)
+        if parts is None:
+            return False
+        for number, rows in parts:
+            subscription = self.subscriptions.get(number)
+            if subscription is None or subscription.standing is ENDING_SUBSCRIPTION:
+                self.count_late(EventAddResponse, len(rows))
+                continue
+            items.append(UpdateRun(subscription.owner, run.data_type, rows, number))
+        return True
+
+    def _replies(self, run: Run, items: list[Item]) -> bool:
+        ioids: list[int] = run.rows["p2"].tolist()
+        find = self.ioids.get
+        requests = [find(ioid) for ioid in ioids]
+        parts = by_request(requests)
+        if parts is None or len(set(ioids)) < len(ioids):
+            return False
+        if not all(run.command in AWAITING[request.__class__].moves for request, _ in parts if request is not None):
+            return False
+        for request, part in parts:
+            if request is None:
+                items += self._heard(Run(run.command, run.data_type, run.rows[part]).commands())
+                continue
+            for ioid in ioids[part]:
+                del self.ioids[ioid]
+            items.append(ReplyRun(request.owner, run.data_type, run.rows[part], ioids[part]))
+        return True
+
+    # ---- in, in two steps
+
+    def recv(self, data: bytes) -> tuple[deque[Any], int]:
+        """The commands that `data` completes, not yet policed, and how many bytes of the next are missing."""
+        if self._deaf:
+            return deque(self._unheard()), 0
+        try:
+            commands = deque(map(self._recognised, self._stream.feed(data)))
+        except RemoteProtocolError as error:
+            self._break(error)
+            raise
+        return commands, self._stream.needed
+
+    def process_command(self, command: Command) -> None:
+        """Police a command that `recv` gave."""
+        self._heard((command,))
+        if command.__class__ is EventCancelResponse:
+            self._cancel_replies.discard(command.parameter2)
+
+    def _recognised(self, command: Any) -> Any:
+        """Tell the reply to a cancel from an update without payload."""
+        number = command.parameter2
+        if command.__class__ is not EventAddResponse or number in self._cancel_replies:
+            return command
+        if not self.is_cancel_reply(command):
+            return command
+        self._cancel_replies.add(number)
+        return as_cancel(command)
+
+    # ---- the end
+
+    def disconnect(self) -> list[Any]:
+        """The connection is gone: the owners of what will not be answered, each once. All books are closed."""
+        owners = self.abandon_requests()
+        self.standing = CLOSED_CIRCUIT
+        self._deaf = "disconnected"
+        self.channels.clear()
+        self.channels_sid.clear()
+        self.subscriptions.clear()
+        return owners
+
+
+def _gathered(buffers: list[Payload]) -> list[Payload]:
+    """Buffers with neighbouring small ones joined."""
+    gathered: list[Payload] = []
+    small: list[Payload] = []
+    for buffer in buffers:
+        if len(buffer) <= JOINED:
+            small.append(buffer)
+            continue
+        gathered += [b"".join(small), buffer] if small else [buffer]
+        small = []
+    return [*gathered, b"".join(small)] if small else gathered
