@@ -1,9 +1,6 @@
 """A small Channel Access server on the same protocol core as the client, in the server role.
 
-    from caclient.ioc import IOC, Record
-
-    with IOC([Record("demo:x", 1.5, units="mm", precision=3)]) as ioc:
-        ioc["demo:x"].post(2.0)
+`with IOC([Record("demo:x", 1.5, units="mm")]) as ioc:` serves one PV; `ioc["demo:x"].post(2.0)` changes it.
 """
 
 from .completion import Completion

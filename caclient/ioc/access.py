@@ -56,7 +56,7 @@ def read_snapshot(snapshot: Snapshot, data_type: int, count: int) -> Told:
 
 
 def zeros(status: CAStatusCode, data_type: int, count: int) -> Told:
-    """What stands in for data that cannot be had: as many zeros as were asked for, none if that is beyond all measure."""
+    """What stands in for data that cannot be had: zeros, as many as were asked for within reason."""
     size = padded(payload_size(data_type, count))
     if size > _MOST_ZEROS:
         size, count = padded(layout_of(data_type).value_offset), 0
@@ -69,7 +69,7 @@ def write(record: Record, command: ca.WriteRequest | ca.WriteNotifyRequest) -> C
         raise Refused(ECA_NOWTACCESS)
     data_type = command.type_field
     compound = bool(layout_of(data_type).fields) or data_type == ChannelType.CLASS_NAME
-    if compound and isinstance(command, ca.WriteNotifyRequest):  # as rsrv has it, which takes the values of a plain WRITE
+    if compound and isinstance(command, ca.WriteNotifyRequest):  # as rsrv has it, which takes a plain WRITE of these
         raise Refused(ECA_PUTFAIL)
     data = command.data
     try:

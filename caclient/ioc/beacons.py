@@ -65,7 +65,7 @@ class Beacons:
 
 
 def beacon_destinations(config: Config) -> list[Address]:
-    """Where beacons go: the list, and the broadcast addresses of the interfaces served if that is automatic. May look up names."""
+    """Where beacons go: the list and, if automatic, the interfaces' broadcast addresses. May look up names."""
     listed = [(address, port) for host, port in config.beacon_addr_list if (address := resolve(host)) and port]
     if not config.auto_beacon_addr_list:
         return listed

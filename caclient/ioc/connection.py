@@ -8,14 +8,16 @@ from collections.abc import Callable
 
 from caclient.engine.loop import Loop
 from caclient.engine.poller import READ, WRITE
-from caclient.errors import RemoteProtocolError
+from caclient.errors import ProtocolError
+from caclient.protocol import commands as ca
+from caclient.protocol.circuit import VirtualCircuit
 
 from .outbox import Outbox
-from .session import Session
+from .session import Session, farewell
 
 _CHUNK = 1 << 16
 _UPDATES = 1 << 18
-"""Bytes of replies and updates that may wait for a slow client before its requests and updates are left where they are."""
+"""Bytes that may wait for a slow client; beyond, its requests and updates are left where they are."""
 
 
 class Connection:
@@ -29,6 +31,7 @@ class Connection:
         on_activity: Callable[[], None],
         on_closed: Callable[[Connection], None],
     ) -> None:
+        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=sock.getpeername())
         self.session = session
         session.on_ready = self.notify
         self._loop = loop
@@ -47,7 +50,7 @@ class Connection:
     def open(self) -> None:
         """Begin: greet the client and listen to it."""
         self._loop.poller.add(self._sock.fileno(), READ, self._ready)
-        self._outbox.put(self.session.greeting())
+        self._send(ca.VersionResponse())
         self._flush()
 
     def notify(self) -> None:
@@ -72,7 +75,7 @@ class Connection:
 
     def disconnect_channel(self, name: str) -> None:
         """Tell the client that its channels of this name are gone."""
-        self._outbox.put(self.session.disconnect_channel(name))
+        self._send(*self.session.disconnect_channel(name))
         self._flush()
 
     def _ready(self, bits: int) -> None:
@@ -96,14 +99,19 @@ class Connection:
         self._answer(data)
 
     def _answer(self, data: bytes) -> None:
+        command: ca.Command | None = None
         try:
-            for reply in self.session.receive(data):
-                self._outbox.put(reply)
-        except RemoteProtocolError as error:
-            self._outbox.put(self.session.farewell(str(error)))
+            for command in self.circuit.recv(data)[0]:
+                self.circuit.process_command(command)
+                self._send(*self.session.answer(command))
+        except ProtocolError as error:
+            self._outbox.put([farewell(command, str(error)).to_bytes()])
             self._ending = True
         self._flush()
         self._on_activity()
+
+    def _send(self, *commands: ca.Command) -> None:
+        self._outbox.put(self.circuit.send(*commands))
 
     def _flush_now(self) -> None:
         self._flush_filed = False
@@ -114,8 +122,7 @@ class Connection:
         """Write what waits, then updates as far as the client takes them."""
         try:
             self._outbox.write(self._sock)
-            while self._outbox.size < _UPDATES and (buffers := self.session.updates(_UPDATES)):
-                self._outbox.put(buffers)
+            while not self._ending and self._outbox.size < _UPDATES and self._take_news():
                 self._outbox.write(self._sock)
         except OSError:
             self.close()
@@ -124,6 +131,19 @@ class Connection:
             self.close()
         else:
             self._mind(self._wanted())
+
+    def _take_news(self) -> bool:
+        """Put what is new into the outbox as far as it may fill; whether there was anything."""
+        before = self._outbox.size
+        try:
+            for command in self.session.news():
+                self._send(command)
+                if self._outbox.size > _UPDATES:
+                    break
+        except ProtocolError as error:  # nothing that an old client could understand
+            self._outbox.put([farewell(None, str(error)).to_bytes()])
+            self._ending = True
+        return self._outbox.size > before
 
     def _wanted(self) -> int:
         reading = READ if self._outbox.size <= _UPDATES and not self._ending else 0

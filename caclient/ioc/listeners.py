@@ -20,7 +20,7 @@ _RECEIVE_BUFFER = 1 << 20
 
 @dataclass
 class Listeners:
-    """Open sockets. Each UDP socket comes with the one to answer from: what arrives by broadcast is answered by unicast."""
+    """Open sockets. Each UDP socket comes with the one to answer from: broadcasts are answered by unicast."""
 
     host: str
     udp_port: int
@@ -37,8 +37,8 @@ class Listeners:
 def open_listeners(config: Config, udp_port: int, tcp_port: int) -> Listeners:
     """Bind every interface of the configuration; OSError if searches cannot be heard.
 
-    A port of 0 is any free one, the same for UDP and TCP. A TCP port that is taken gives way to a free one, which the search
-    answers tell.
+    A port of 0 is any free one, the same for UDP and TCP. A TCP port that is taken gives way to a free one, which the
+    search answers tell.
     """
     hosts, groups = _interfaces(config)
     if udp_port:
@@ -67,9 +67,7 @@ def _is_multicast(host: str) -> bool:
         return False
 
 
-def _open(
-    hosts: list[str], groups: list[str], port: int, tcp: list[socket.socket], shared: bool = True
-) -> Listeners:
+def _open(hosts: list[str], groups: list[str], port: int, tcp: list[socket.socket], shared: bool = True) -> Listeners:
     listeners = Listeners(hosts[0], port, tcp[0].getsockname()[1], tcp)
     try:
         for host in hosts:

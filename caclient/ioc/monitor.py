@@ -16,11 +16,13 @@ ARRAY_DEPTH = 4
 class Monitor:
     """What a client asked to be told about one record, and what it has not been told yet.
 
-    A full queue replaces its newest entry, so the oldest queued values and the newest survive and order is kept. While the
-    client has switched events off (`held`) only one value waits, the newest.
+    A full queue replaces its newest entry, so the oldest queued values and the newest survive and order is kept. While
+    the client has switched events off (`held`) only one value waits, the newest.
     """
 
-    __slots__ = ("sid", "subscription_id", "data_type", "data_count", "mask", "held", "muted", "dropped", "_queue", "_on_ready")
+    __slots__ = (
+        "_on_ready", "_queue", "data_count", "data_type", "dropped", "held", "mask", "muted", "sid", "subscription_id",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -43,7 +45,7 @@ class Monitor:
         self._on_ready = on_ready
 
     def offer(self, snapshot: Snapshot) -> bool:
-        """Queue a value; whether the client's session must be told that there is one. Caller holds the record's lock."""
+        """Queue a value; whether the session must be told that there is one. Caller holds the record's lock."""
         if self.muted:
             return False
         waiting = len(self._queue)

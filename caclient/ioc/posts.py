@@ -16,7 +16,7 @@ NO_ALARM: Alarm = (AlarmStatus.NO_ALARM, AlarmSeverity.NO_ALARM)
 
 
 def alarm_of(value: float | None, properties: Properties) -> Alarm:
-    """The alarm of a number: MAJOR at or beyond an alarm limit, MINOR at or beyond a warning limit; INVALID when it is NaN."""
+    """The alarm of a number: MAJOR from an alarm limit on, MINOR from a warning limit on; INVALID for NaN."""
     if value is None:
         return NO_ALARM
     if value != value:

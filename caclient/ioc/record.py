@@ -26,8 +26,8 @@ from .snapshot import Snapshot
 from .values import native_type_of, to_python, to_values
 
 PutHook = Callable[["Record", Any], "Completion | None"]
-"""Called with the record and the new value before it is stored, in the server's thread. It may raise BadValueError to refuse
-the put, or return a Completion to have the put-callback answered later."""
+"""Called with the record and the new value before it is stored, in the server's thread. It may raise BadValueError to
+refuse the put, or return a Completion to have the put-callback answered later."""
 
 RecordObserver = Callable[["Record"], None]
 READ_WRITE = AccessRights.READ | AccessRights.WRITE
@@ -40,8 +40,8 @@ _RECORD_TYPES = {
 class Record:
     """One PV. Its methods may be called from any thread.
 
-    `data_type` and `count` (the most values it can hold) follow from the first value unless given; further keywords are those
-    of `Properties`. Deadbands are those of MDEL and ADEL.
+    `data_type` and `count` (the most values it can hold) follow from the first value unless given; further keywords are
+    those of `Properties`. Deadbands are those of MDEL and ADEL.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Record:
         self._update(None, None, self._snapshot.stamp, replace(self.properties, **changes), PROPERTY)
 
     def put(self, data_type: int, data: Any) -> Completion | None:
-        """Write as a client does: converted, refused with BadValueError, or taken; a Completion if it goes on. Server thread."""
+        """Write as a client does, converting; a Completion if it goes on, BadValueError if refused. Server thread."""
         if data_type in (ChannelType.PUT_ACKT, ChannelType.PUT_ACKS):
             self._acknowledge(data_type, int(np.asarray(data).reshape(-1)[0]))
             return None
@@ -182,7 +182,7 @@ class Record:
         properties: Properties,
         mask: int,
     ) -> None:
-        """Make the next snapshot and offer it to the subscriptions with a common bit; tell their sessions afterwards."""
+        """Make the next snapshot, offer it to the subscriptions with a common bit, then tell their sessions."""
         with self._lock:
             old = self._snapshot
             new = old.values if values is None else values

@@ -11,6 +11,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, TypeVar
 
+from typing_extensions import Self
+
 from caclient.config import Address, Config
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ
@@ -37,8 +39,8 @@ _T = TypeVar("_T")
 class IOC:
     """Serves records. Start and stop it as often as you like, it comes back on the same ports; also a context manager.
 
-    `config` says where (its `cas_server_port`, `intf_addr_list` and beacon settings; `Config.isolated()` is a free port on
-    loopback). `on_start` is called in the server's thread whenever the server starts: the place to set timers going.
+    `config` says where (its `cas_server_port`, `intf_addr_list` and beacon settings; `Config.isolated()` is a free port
+    on loopback). `on_start` is called in the server's thread whenever the server starts: the place to set timers going.
     Everything here may be called from any thread.
     """
 
@@ -62,8 +64,8 @@ class IOC:
 
     # ------------------------------------------------------------- life
 
-    def start(self, *, tcp_port: int | None = None) -> IOC:
-        """Bind and serve in a thread of its own; returns itself. `tcp_port` moves the circuits there (0: to a free port)."""
+    def start(self, *, tcp_port: int | None = None) -> Self:
+        """Bind and serve in a thread of its own; returns itself. `tcp_port` moves the circuits (0: a free port)."""
         if self._loop is not None:
             return self
         udp_port, old_tcp_port = self._ports
@@ -94,7 +96,7 @@ class IOC:
         finally:
             self.stop()
 
-    def __enter__(self) -> IOC:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -106,7 +108,7 @@ class IOC:
 
     @property
     def port(self) -> int:
-        """The UDP port that searches reach it by; with a configured port of 0 the TCP port too. 0 before the first start."""
+        """The UDP port of searches; with a configured port of 0 the TCP port too. 0 before the first start."""
         return self._ports[0]
 
     @property
@@ -160,7 +162,7 @@ class IOC:
         return self._running().call_at(time.monotonic() + delay, call)
 
     def wait_until(self, condition: Callable[[IOC], bool], timeout: float) -> bool:
-        """Wait for what clients do: the condition is looked at in the server's thread whenever one has done something."""
+        """Wait for what clients do; the condition is looked at in the server's thread after each thing they do."""
         met = threading.Event()
         entry = (lambda: condition(self), met)
         loop = self._running()
@@ -209,10 +211,10 @@ class IOC:
 
     def _accept(self, listener: socket.socket, _bits: int) -> None:
         try:
-            sock, address = listener.accept()
+            sock, _ = listener.accept()
         except OSError:  # gone already, or no descriptor left
             return
-        session = Session(self.database, address, self.tcp_port)
+        session = Session(self.database, self.tcp_port)
         connection = Connection(self._running(), sock, session, self._look, self._connections.discard)
         self._connections.add(connection)
         connection.open()

@@ -1,8 +1,7 @@
-"""What a server says to one client: requests in, replies and updates out. No socket, thread or clock.
+"""What a server says to one client: requests in, replies and updates out, as commands. No bytes, socket or clock.
 
-Each request has one method (`_ANSWERS`), which returns its replies as commands. Errors that leave the circuit usable are
-replies like any other; those that do not raise RemoteProtocolError, in the core or here, and the caller closes the circuit
-after the `farewell`.
+Each request has one method (`_ANSWERS`), which returns its replies. Errors that leave the circuit usable are replies
+like any other; those that do not raise RemoteProtocolError, and the caller closes the circuit after the `farewell`.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ from caclient.dbr.text import cut
 from caclient.dbr.types import ChannelType
 from caclient.errors import RemoteProtocolError
 from caclient.protocol import commands as ca
-from caclient.protocol.circuit import VirtualCircuit
 from caclient.protocol.header import Header
-from caclient.protocol.status import ECA, ECA_INTERNAL, ECA_NORDACCESS, ECA_NORMAL, CAStatusCode
+from caclient.protocol.status import ECA, ECA_NORDACCESS, ECA_NORMAL, CAStatusCode
 
 from .access import Refused, read, read_snapshot, write, zeros
 from .binding import Binding
@@ -32,27 +30,21 @@ _MOST_MASK = 0xFF
 
 
 class Session:
-    """One client's circuit on the server's side. Server thread, except `on_ready`, which any thread may call: something waits in `updates`."""
+    """One client's channels and subscriptions on the server's side. Server thread.
 
-    def __init__(
-        self,
-        database: Database,
-        address: tuple[str, int],
-        port: int,
-        version: int = ca.MINOR_VERSION,
-    ) -> None:
-        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=address)
+    `on_ready` may be called by any thread: there is something in `news`.
+    """
+
+    def __init__(self, database: Database, port: int) -> None:
         self.user = ""
         self.host = ""
-        self.version = version
+        self.on_ready: Callable[[], None] = _nobody
         self._database = database
         self._port = port
-        self.on_ready: Callable[[], None] = _nobody
         self._bindings: dict[int, Binding] = {}
         self._ready: deque[Monitor] = deque()
         self._finished: deque[tuple[ca.WriteNotifyRequest, CAStatusCode]] = deque()
         self._changed: deque[Record] = deque()
-        self._asked: ca.Command | None = None
         self._events_on = True
         self._puts = 0
 
@@ -61,42 +53,23 @@ class Session:
         """The channels there are."""
         return tuple(self._bindings.values())
 
-    def greeting(self) -> list[Any]:
-        """What the server says unasked on accepting the circuit."""
-        return self.circuit.send(ca.VersionResponse(self.version))
-
-    def receive(self, data: bytes) -> Iterator[list[Any]]:
-        """Buffers to send for what arrived, request by request; RemoteProtocolError if the circuit must end."""
-        commands, _ = self.circuit.recv(data)
-        for command in commands:
-            self._asked = command
-            self.circuit.process_command(command)
-            yield self.circuit.send(*self.answer(command))
-
     def answer(self, command: ca.Command) -> list[ca.Command]:
-        """The replies to a request that the circuit has found legal."""
+        """The replies to a request that the circuit has found legal; RemoteProtocolError if the circuit must end."""
         return _ANSWERS[type(command)](self, command)
 
-    def updates(self, budget: int) -> list[Any]:
-        """Buffers of about `budget` bytes with what waits to be told: late put replies, rights, new values in turn."""
-        buffers: list[Any] = self.circuit.send(*self._late_replies(), *self._new_rights())
-        while budget > 0 and self._events_on and (update := self._next_update()) is not None:
-            sent = self.circuit.send(update)
-            budget -= sum(map(len, sent))
-            buffers += sent
-        return buffers
+    def news(self) -> Iterator[ca.Command]:
+        """What waits to be told: late put replies, changed rights, then new values, each subscription in turn."""
+        yield from self._late_replies()
+        yield from self._new_rights()
+        while self._events_on and (update := self._next_update()) is not None:
+            yield update
 
-    def farewell(self, reason: str) -> list[bytes]:
-        """What the server says before it closes a circuit on which the client broke a rule."""
-        failed = Header(0, 0, 0, 0, 0, 0) if self._asked is None else self._asked.header
-        return [ca.ErrorResponse(failed, status=ECA_INTERNAL, error_message=reason[:200]).to_bytes()]
-
-    def disconnect_channel(self, name: str) -> list[Any]:
-        """Take the channels of this name from the client: buffers that tell it so."""
+    def disconnect_channel(self, name: str) -> list[ca.Command]:
+        """Take the channels of this name from the client, and tell it so."""
         gone = [binding for binding in self.bindings if binding.name == name]
         for binding in gone:
             self._forget(binding)
-        return self.circuit.send(*(ca.ServerDisconnResponse(binding.cid) for binding in gone))
+        return [ca.ServerDisconnResponse(binding.cid) for binding in gone]
 
     def close(self) -> None:
         """End every channel: the circuit is gone."""
@@ -199,9 +172,7 @@ class Session:
 
     def _on_event_cancel(self, command: ca.EventCancelRequest) -> list[ca.Command]:
         monitor = self._bindings[command.sid].unsubscribe(command.subscriptionid)
-        return [
-            ca.EventCancelResponse(monitor.data_type, command.sid, monitor.subscription_id, monitor.data_count)
-        ]
+        return [ca.EventCancelResponse(monitor.data_type, command.sid, monitor.subscription_id, monitor.data_count)]
 
     def _on_events_off(self, _command: ca.EventsOffRequest) -> list[ca.Command]:
         return self._hold(True)
@@ -280,12 +251,18 @@ class Session:
         binding.record.unobserve(self._access_changed)
 
 
+def farewell(asked: ca.Command | None, reason: str) -> ca.Command:
+    """What a server says before it closes a circuit on which the client broke a rule."""
+    failed = Header(0, 0, 0, 0, 0, 0) if asked is None else asked.header
+    return ca.ErrorResponse(failed, status=ECA["INTERNAL"], error_message=reason.replace("\0", " ")[:200])
+
+
 def _nobody() -> None:
     """Before a connection has taken the session over."""
 
 
 def _told(
-    cls: type[ca.ReadNotifyResponse] | type[ca.ReadResponse] | type[ca.EventAddResponse],
+    cls: type[ca.ReadNotifyResponse | ca.ReadResponse | ca.EventAddResponse],
     data_type: int,
     count: int,
     parameter1: int,

@@ -1,7 +1,7 @@
 """A record at one moment: never changes, and knows its bytes for every DBR type.
 
-Queues and replies hold snapshots, not records, so a value, its alarm and its time stamp always belong together. Payloads
-are kept once made: a thousand clients that watch one record cost one encoding.
+Queues and replies hold snapshots, not records, so a value, its alarm and its time stamp always belong together.
+Payloads are kept once made: a thousand clients that watch one record cost one encoding.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Snapshot:
         self._payloads: dict[tuple[int, int], tuple[bytes, int]] = {}
 
     def payload(self, data_type: int, count: int) -> tuple[bytes, int]:
-        """Padded payload and its element count; `count` 0 asks for the current length, more than there is for zeros behind it.
+        """Padded payload and its element count; `count` 0 is the current length, zeros fill up what is missing.
 
         BadValueError if the record cannot be read as that type.
         """
@@ -82,7 +82,7 @@ class Snapshot:
         layout = LAYOUTS[data_type]
         if not layout.fields:
             return None
-        metadata = Metadata(status=self.status, severity=self.severity, stamp=self.stamp, ackt=self.ackt, acks=self.acks)
+        metadata = Metadata(self.status, self.severity, self.stamp, ackt=self.ackt, acks=self.acks)
         properties = self.properties
         if "units" in layout.fields:
             metadata.units = properties.wire_units

@@ -13,7 +13,6 @@ from caclient.dbr.text import to_bytes, to_text
 from caclient.dbr.types import LAYOUTS, STRING_SIZE, ChannelType
 from caclient.errors import BadValueError
 
-
 _BY_KIND = {
     "b": ChannelType.LONG, "U": ChannelType.STRING, "S": ChannelType.STRING,
     "i1": ChannelType.CHAR, "u1": ChannelType.CHAR, "i2": ChannelType.INT, "u2": ChannelType.LONG,
@@ -22,7 +21,7 @@ _BY_KIND = {
 
 
 def native_type_of(value: Any, enum_strings: Sequence[str] = ()) -> ChannelType:
-    """The native type that suits a Python value: float DOUBLE, int LONG, str STRING, bytes CHAR, arrays by their dtype."""
+    """The native type for a Python value: float DOUBLE, int LONG, str STRING, bytes CHAR, arrays by their dtype."""
     if enum_strings:
         return ChannelType.ENUM
     if isinstance(value, (bytes, bytearray)):
@@ -36,7 +35,7 @@ def native_type_of(value: Any, enum_strings: Sequence[str] = ()) -> ChannelType:
 
 
 def to_values(value: Any, native: ChannelType, enum_strings: Sequence[str] = ()) -> Values:
-    """A flat array of its own memory, or a tuple of bytes for STRING; BadValueError if the value is none of that type."""
+    """A flat array of its own memory, a tuple of bytes for STRING; BadValueError if the value is of no such type."""
     if native == ChannelType.STRING:
         return _text_values(value)
     if isinstance(value, str):

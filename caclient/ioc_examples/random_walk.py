@@ -1,7 +1,7 @@
 """A server with a number that walks at random.
 
-`python -m caclient.ioc_examples.random_walk` serves `random_walk:x`, which takes a step every `random_walk:dt` seconds, to any
-Channel Access client. It listens where the EPICS_CAS_* and EPICS_CA_* variables say unless told otherwise.
+`python -m caclient.ioc_examples.random_walk` serves `random_walk:x`, which takes a step every `random_walk:dt` seconds,
+to any Channel Access client. It listens where the EPICS_CAS_* and EPICS_CA_* variables say unless told otherwise.
 """
 
 from __future__ import annotations
