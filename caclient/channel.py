@@ -1,0 +1,545 @@
+"""A channel: one for each (name, priority) of a context, shared by all who use the name.
+
+It outlives circuits: searching -> connecting -> creating -> ready, and back to searching when the circuit or the server
+lets it go. Subscriptions hang on the channel and are made again each time it becomes ready. Only the engine thread moves
+a channel; other threads read its state, and wait for it to become ready.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from caclient.dbr import (
+    LAYOUTS,
+    ChannelType,
+    ControlInfo,
+    Reading,
+    ctrl_type,
+    decode_reading,
+    decode_run,
+    scalar_decoder,
+    time_type,
+)
+from caclient.engine.circuits import Circuit
+from caclient.engine.circuits import State as CircuitState
+from caclient.engine.sockets import Address
+from caclient.errors import (
+    AccessDeniedError,
+    CAError,
+    CATimeoutError,
+    ContextClosedError,
+    DisconnectedError,
+    LocalProtocolError,
+)
+from caclient.protocol.channel import ClientChannel
+from caclient.protocol.commands import (
+    AccessRightsResponse,
+    ClearChannelRequest,
+    CreateChanResponse,
+    CreateChFailResponse,
+    ErrorResponse,
+    ReadNotifyRequest,
+    ServerDisconnResponse,
+    WriteNotifyRequest,
+    WriteRequest,
+)
+from caclient.request import FreshRequest, Request, SharedRequest
+
+if TYPE_CHECKING:
+    from caclient.context import Context
+    from caclient.subscription import Monitor
+
+log = logging.getLogger("caclient.channel")
+
+_REFUSED: Final = 5.0
+"""Seconds before a name is searched again that a server has answered for but would not create."""
+_HUNG: Final = 2.0
+"""Seconds that an unresponsive circuit still has when its own server is heard to answer searches."""
+_ARRAY: Final = 65_536
+"""Bytes of an answer above which it is kept as it came until somebody looks at it."""
+
+
+class State(enum.Enum):
+    """How far a channel has got."""
+
+    SEARCHING = "searching"
+    CONNECTING = "connecting"
+    CREATING = "creating"
+    READY = "ready"
+    UNRESPONSIVE = "unresponsive"
+    CLOSED = "closed"
+
+
+Listener = Callable[["Channel", bool], None]
+"""Called on the engine thread with the channel and whether it is connected."""
+
+
+class Channel:
+    """One PV of one server, wherever that is at the moment. Made by ``Context``, never directly."""
+
+    __slots__ = (
+        "__weakref__",
+        "access_listeners",
+        "address",
+        "can_read",
+        "can_write",
+        "cid",
+        "circuit",
+        "context",
+        "control",
+        "control_wanted",
+        "core",
+        "count",
+        "decode",
+        "floor",
+        "listeners",
+        "monitors",
+        "name",
+        "native_type",
+        "note",
+        "priority",
+        "put_since_read",
+        "since",
+        "state",
+        "time_type",
+        "users",
+        "waiters",
+    )
+
+    def __init__(self, context: Context, name: str, priority: int, cid: int) -> None:
+        self.context = context
+        self.name = name
+        self.priority = priority
+        self.cid = cid
+        self.state = State.SEARCHING
+        self.since = time.monotonic()
+        self.users = 0
+        self.circuit: Circuit | None = None
+        self.address: Address | None = None
+        self.core: ClientChannel | None = None
+        self.native_type: ChannelType | None = None
+        self.time_type = ChannelType.TIME_STRING
+        self.count = 0
+        self.decode: Callable[..., Reading] | None = None
+        self.can_read = False
+        self.can_write = False
+        self.control: ControlInfo | None = None
+        self.control_wanted = False
+        self.note = ""
+        self.put_since_read = False
+        self.floor: tuple[int, int] | None = None
+        """The time stamp read after our latest put: older updates are on their way, but are the past."""
+        self.monitors: tuple[Monitor, ...] = ()
+        self.listeners: tuple[Listener, ...] = ()
+        self.access_listeners: tuple[Listener, ...] = ()
+        self.waiters: list[Any] | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether it can be used right now. *Any thread.*"""
+        return self.state is State.READY
+
+    # -- waiting: any thread but the engine's --------------------------------------------------------------------------
+
+    def wait_ready(self, deadline: float) -> bool:
+        """Wait until the channel is ready or the monotonic *deadline* has passed; whether it is."""
+        if self.state is State.READY:
+            return True
+        self.context.wake()
+        signal = threading.Lock()
+        signal.acquire()
+        if not self.await_ready(signal):
+            return True
+        try:
+            with self.context.lanes.blocking():
+                signal.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+        finally:
+            self.leave(signal)
+        if self.state is State.CLOSED:
+            raise ContextClosedError(f"'{self.name}': the context has been closed")
+        return self.connected
+
+    def await_ready(self, signal: Any) -> bool:
+        """Have ``signal.release()`` called when the channel is ready or closed; false if it is already."""
+        with self.context.lock:
+            if self.state in (State.READY, State.CLOSED):
+                return False
+            if self.waiters is None:
+                self.waiters = []
+            self.waiters.append(signal)
+        return True
+
+    def leave(self, signal: Any) -> None:
+        """Take a signal back; one that was given is no error."""
+        with self.context.lock:
+            if self.waiters is not None and signal in self.waiters:
+                self.waiters.remove(signal)
+
+    def require(self, deadline: float) -> None:
+        """Wait until the channel is ready.
+
+        :raises CATimeoutError: saying how far it got.
+        """
+        started = time.monotonic()
+        if not self.wait_ready(deadline):
+            raise CATimeoutError(self.progress(time.monotonic() - started))
+
+    def progress(self, waited: float) -> str:
+        """What has been tried, and how far it got."""
+        head = f"'{self.name}' not connected after {waited:.3f} s"
+        where = "an unknown address" if self.address is None else f"{self.address[0]}:{self.address[1]}"
+        if self.state is State.CONNECTING:
+            return f"{head}: {where} answered the search, TCP connection not up yet"
+        if self.state is State.CREATING:
+            return f"{head}: TCP connection to {where} is up, channel requested, no answer yet"
+        if self.state is State.UNRESPONSIVE:
+            return f"{head}: {where} does not answer on its TCP connection, searching elsewhere too"
+        asked = self.context.describe_search(self.cid)
+        return f"{head}: {asked}" + (f"; before that: {self.note}" if self.note else "")
+
+    # -- reading and writing: any thread but the engine's --------------------------------------------------------------
+
+    def read(
+        self, deadline: float, data_type: int | None = None, count: int | None = None, monitor: Monitor | None = None
+    ) -> Reading:
+        """Ask the server, by default for all there is, with its time stamp. The answer is news to *monitor* as well."""
+        self.require(deadline)
+        core, circuit = self._usable()
+        wanted = self.time_type if data_type is None else data_type
+        request = Request(self.name) if monitor is None else SharedRequest(self.name, monitor.take)
+        length = core.count_for(0 if self.count != 1 else 1) if count is None else count
+        command = ReadNotifyRequest(wanted, length, core.sid, 0)
+        try:
+            if self.context.lanes.on_worker():
+                with self.context.lanes.blocking():
+                    reply = request.exchange(circuit, command, deadline)
+            else:
+                reply = request.exchange(circuit, command, deadline)
+        except LocalProtocolError as error:
+            raise DisconnectedError(f"'{self.name}' was disconnected: {error}") from None
+        return self.reading(reply)
+
+    def reading(self, reply: Any) -> Reading:
+        """An answer as a user holds it; arrays are read-only if they are shared."""
+        if self.decode is not None and reply.data_type == self.time_type:
+            return self.decode(reply.payload, 0, self.control)
+        payload = reply.payload
+        own = isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
+        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, self.control, own)
+
+    def readings(self, data_type: int, rows: Any) -> list[Reading]:
+        """A run as readings; an array channel that answered with one element each has arrays of one."""
+        readings = decode_run(data_type, rows, self.control)
+        if self.count == 1:
+            return readings
+        text = self.native_type == ChannelType.STRING
+        dtype = LAYOUTS[self.native_type or 0].value_dtype
+        return [Reading((r[0],) if text else np.array([r[0]], dtype), *r[1:]) for r in readings]
+
+    def fetch_control(self, deadline: float) -> ControlInfo:
+        """Units, precision, limits and names of states, from memory if they are known."""
+        control = self.control
+        if control is None:
+            self.require(deadline)
+            assert self.native_type is not None
+            control = self.read(deadline, ctrl_type(self.native_type), 1).control or ControlInfo()
+            self.control = control
+        return control
+
+    def ask_control(self) -> None:
+        """Have the metadata sent, ahead of the first update. *Engine thread.*"""
+        core, circuit, native = self.core, self.circuit, self.native_type
+        if core is None or circuit is None or native is None or self.state is not State.READY:
+            return
+        try:
+            circuit.ask(ReadNotifyRequest(ctrl_type(native), 1, core.sid, 0), FreshRequest(self._take_control))
+        except CAError:
+            return  # the circuit has just gone; the channel comes back and asks again
+
+    def _take_control(self, reply: Any) -> None:
+        control = decode_reading(reply.data_type, reply.data_count, reply.payload, self.count == 1).control
+        self.control = control or ControlInfo()
+
+    def put(self, data_type: int, count: int, data: Any) -> None:
+        """Send a value without asking for an answer; a refusal by the server is logged."""
+        core, circuit = self._usable()
+        self._check_write()
+        self.put_since_read = True
+        command = WriteRequest(data, data_type, count, core.sid, self.cid)
+        circuit.post(command)
+
+    def put_wait(self, data_type: int, count: int, data: Any, deadline: float) -> None:
+        """Send a value and wait until the record has finished processing."""
+        self.begin_put(data_type, count, data)(deadline)
+
+    def begin_put(self, data_type: int, count: int, data: Any) -> Callable[[float], None]:
+        """Send a value; the result waits, until a monotonic deadline, for the record to finish processing."""
+        core, circuit = self._usable()
+        self._check_write()
+        self.put_since_read = True
+        request = Request(self.name)
+        circuit.ask(WriteNotifyRequest(data, data_type, count, core.sid, 0), request)
+
+        def finish(deadline: float) -> None:
+            with self.context.lanes.blocking():
+                request.wait(circuit, deadline)
+
+        return finish
+
+    def _usable(self) -> tuple[ClientChannel, Circuit]:
+        core, circuit = self.core, self.circuit
+        if core is None or circuit is None or self.state is not State.READY:
+            raise DisconnectedError(f"'{self.name}' is not connected: {self.note or self.state.value}")
+        return core, circuit
+
+    def read_row(self) -> tuple[int, int, int]:
+        """(sid, type, count) of a read of all there is, for a bulk request."""
+        core, _ = self._usable()
+        return core.sid, self.time_type, core.count_for(1 if self.count == 1 else 0)
+
+    def _check_write(self) -> None:
+        if not self.can_write:
+            user, host = self.context.identity
+            raise AccessDeniedError(f"'{self.name}': no write access for {user}@{host} on {self.circuit_name}")
+
+    @property
+    def circuit_name(self) -> str:
+        """``host:port`` of the server, or that there is none."""
+        return "no server" if self.address is None else f"{self.address[0]}:{self.address[1]}"
+
+    # -- the life of the channel: engine thread ------------------------------------------------------------------------
+
+    def search(self) -> None:
+        """Have the name searched."""
+        if self.state is State.SEARCHING:
+            self.context.searches.add(self.cid, self.name)
+
+    def found(self, address: Address) -> None:
+        """A server has answered for the name."""
+        if self.state is State.UNRESPONSIVE:
+            self._found_elsewhere(address)
+        if self.state is State.SEARCHING:
+            self._ride(address)
+        elif address != self.address:
+            self.context.duplicate(self, address)
+
+    def _found_elsewhere(self, address: Address) -> None:
+        circuit = self.circuit
+        if circuit is None:
+            return
+        if address == self.address:
+            circuit.doubt_for(_HUNG)
+            return
+        circuit.riders.pop(self, None)
+        self._leave_circuit(f"{circuit.name} is unresponsive, {address[0]}:{address[1]} has the name too")
+        self._move(State.SEARCHING)
+
+    def _ride(self, address: Address) -> None:
+        delay = self.context.patience_with(address)
+        if delay > 0:
+            self.note = f"{address[0]}:{address[1]} answers searches but accepted no connection"
+            self.context.loop.call_at(time.monotonic() + delay, self.search)
+            return
+        self.address = address
+        self._move(State.CONNECTING)
+        self.circuit = circuit = self.context.circuit(address, self.priority)
+        circuit.riders[self] = None
+        if circuit.state is CircuitState.OPEN:
+            self.circuit_open()
+
+    def circuit_open(self) -> None:
+        """TCP is up: ask for the channel."""
+        circuit = self.circuit
+        if self.state is not State.CONNECTING or circuit is None:
+            return
+        self._move(State.CREATING)
+        self.core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=self)
+        circuit.enqueue(self.core.create())
+        self.context.flush_soon(circuit)
+
+    def circuit_closed(self, reason: str) -> None:
+        """The circuit is gone: search again."""
+        if self.state is State.CLOSED:
+            return
+        self._leave_circuit(reason)
+        self._move(State.SEARCHING)
+        self.search()
+
+    def circuit_unresponsive(self) -> None:
+        """Disconnected as far as users can tell, but the circuit is watched while others are asked."""
+        if self.state is State.READY:
+            self.note = "the server does not answer"
+            self._move(State.UNRESPONSIVE)
+            self.context.searches.add(self.cid, self.name)
+            self._tell(connected=False)
+
+    def circuit_responsive(self) -> None:
+        """The server answers again: one fresh value for each subscription, which it still holds."""
+        if self.state is State.UNRESPONSIVE:
+            self.context.searches.remove(self.cid)
+            self._become_ready()
+            for monitor in self.monitors:
+                monitor.refresh()
+
+    def receive(self, command: Any) -> None:
+        """A command for this channel came. *The thread that reads the circuit.*"""
+        self.context.loop.run(self._receive, command)
+
+    def _receive(self, command: Any) -> None:
+        if self.state is State.CLOSED:
+            self._too_late(command)
+            return
+        handler = _HANDLERS.get(type(command))
+        if handler is not None:
+            handler(self, command)
+
+    def _too_late(self, command: Any) -> None:
+        """The channel was closed before the server had made it: it must not stay there."""
+        circuit, self.circuit = self.circuit, None
+        if circuit is not None and type(command) is CreateChanResponse:
+            self._clear(circuit, command.sid)
+            self.context.maybe_idle(circuit)
+        else:
+            self.circuit = circuit
+
+    def _access_rights(self, command: AccessRightsResponse) -> None:
+        rights = int(command.access_rights)
+        self.can_read, self.can_write = bool(rights & 1), bool(rights & 2)
+        if self.state is State.READY:
+            for listener in self.access_listeners:
+                listener(self, True)
+
+    def _created(self, command: CreateChanResponse) -> None:
+        if self.circuit is not None:
+            self.context.created(self.circuit)
+        self._adopt(ChannelType(command.data_type), command.data_count)
+        self._become_ready()
+        if self.control_wanted:
+            self.ask_control()
+        for monitor in self.monitors:
+            self.context.start_monitor(monitor)
+
+    def _adopt(self, native: ChannelType, count: int) -> None:
+        if (native, count) != (self.native_type, self.count):
+            self.native_type, self.count = native, count
+            self.time_type = time_type(native)
+            self.decode = scalar_decoder(self.time_type) if count == 1 else None
+        self.control = None
+
+    def _become_ready(self) -> None:
+        self.note = ""
+        self._move(State.READY)
+        self._release_waiters()
+        self._tell(connected=True)
+
+    def _refused(self, _command: CreateChFailResponse) -> None:
+        self._drop(f"{self.circuit_name} answered the search but would not create the channel", _REFUSED)
+
+    def _server_left(self, command: ServerDisconnResponse) -> None:
+        error = DisconnectedError(f"'{self.name}': {self.circuit_name} removed the channel")
+        for owner in command.orphans:
+            owner.fail(error)
+        self._drop(f"{self.circuit_name} removed the channel", 0.0)
+
+    def _drop(self, reason: str, delay: float) -> None:
+        circuit = self.circuit
+        if circuit is not None:
+            circuit.riders.pop(self, None)
+            self._leave_circuit(reason)
+            self.context.maybe_idle(circuit)
+        self._move(State.SEARCHING)
+        self.context.loop.call_at(time.monotonic() + delay, self.search)
+
+    def _leave_circuit(self, reason: str) -> None:
+        was_ready = self.state is State.READY
+        self.note = reason
+        self.circuit = self.core = None
+        self.can_read = self.can_write = False
+        for monitor in self.monitors:
+            monitor.lost()
+        if was_ready:
+            self._move(State.SEARCHING)
+            self._tell(connected=False)
+
+    def _tell(self, connected: bool) -> None:
+        for listener in self.listeners:
+            listener(self, connected)
+
+    def _write_failed(self, command: ErrorResponse) -> None:
+        self.context.log.push(_log_write_failure, (self.name, command.status))
+
+    def _move(self, state: State) -> None:
+        self.state = state
+        self.since = time.monotonic()
+
+    def close(self) -> None:
+        """Nobody uses the name any more: let the server forget it."""
+        if self.state is State.CLOSED:
+            return
+        self.context.searches.remove(self.cid)
+        circuit, core, state = self.circuit, self.core, self.state
+        self._move(State.CLOSED)
+        self._release_waiters()
+        if circuit is None:
+            return
+        circuit.riders.pop(self, None)
+        if state is State.CREATING:
+            return  # the answer is still to come; _too_late sees to it
+        if core is not None and state is State.READY:
+            self._clear(circuit, core.sid)
+        self.circuit = self.core = None
+        self.context.maybe_idle(circuit)
+
+    def abandon(self) -> None:
+        """The context closes: whoever waits is told. *Engine thread.*"""
+        was_ready = self.state is State.READY
+        self._move(State.CLOSED)
+        self.note = "the context was closed"
+        self.circuit = self.core = None
+        self._release_waiters()
+        if was_ready:
+            self._tell(connected=False)
+
+    def forget_circuit(self) -> None:
+        """In a forked child: the circuit is the parent's. *The only thread.*"""
+        if self.state is not State.CLOSED:
+            self.state = State.SEARCHING
+            self.note = "the process was forked"
+            self.circuit = self.core = self.waiters = None
+            for monitor in self.monitors:
+                monitor.lost()
+
+    def _clear(self, circuit: Circuit, sid: int) -> None:
+        try:
+            circuit.enqueue(ClearChannelRequest(sid, self.cid))
+            self.context.flush_soon(circuit)
+        except CAError:
+            pass  # the circuit has just gone, and the channel with it
+
+    def _release_waiters(self) -> None:
+        with self.context.lock:
+            waiters, self.waiters = self.waiters, None
+        for signal in waiters or ():
+            signal.release()
+
+
+_HANDLERS: dict[type, Callable[[Channel, Any], None]] = {
+    AccessRightsResponse: Channel._access_rights,
+    CreateChanResponse: Channel._created,
+    CreateChFailResponse: Channel._refused,
+    ServerDisconnResponse: Channel._server_left,
+    ErrorResponse: Channel._write_failed,
+}
+
+
+def _log_write_failure(what: tuple[str, Any]) -> None:
+    name, status = what
+    log.warning("'%s': a put was refused by the server: %s: %s", name, status.name, status.description)
+

@@ -1,0 +1,510 @@
+"""The context: owner of the selector thread, the circuits, the channels and the lanes. One is enough for a program.
+
+``import caclient`` makes none: the default context starts with the first PV. All public methods may be called from any
+thread; the rest runs on the engine thread, as each says.
+"""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import itertools
+import logging
+import os
+import socket
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import Self
+
+from caclient.channel import Channel
+from caclient.config import Config
+from caclient.engine.circuits import Circuit
+from caclient.engine.circuits import State as CircuitState
+from caclient.engine.lanes import Lane, Lanes
+from caclient.engine.loop import Loop
+from caclient.engine.nameservers import NameServers
+from caclient.engine.repeater import RepeaterLink
+from caclient.engine.searches import Searches
+from caclient.engine.sockets import Address, local_addresses
+from caclient.errors import BadValueError, ContextClosedError
+from caclient.protocol.beacons import Verdict
+from caclient.protocol.command import Command
+from caclient.protocol.commands import (
+    ClientNameRequest,
+    ErrorResponse,
+    HostNameRequest,
+    SearchResponse,
+    VersionRequest,
+    VersionResponse,
+)
+from caclient.report import Report
+from caclient.subscription import DEFAULT_MASK, Monitor, Subscription
+
+if TYPE_CHECKING:
+    from caclient.pv import PV
+
+log = logging.getLogger("caclient")
+
+_FLUSH: Final = 0.2
+"""Seconds that closing a context spends on puts not yet taken by the kernel."""
+_LINGER: Final = 0.5
+"""Seconds that a circuit without channels is kept for the next one."""
+_PATIENCE: Final = (0.1, 30.0)
+"""Seconds before an address that accepts no connection is tried again: at first, and at the most."""
+_LATER: Final = 0.02
+"""Seconds that monitors which only fill a cache leave to channels that are being made."""
+_ADDRESSES: Final = 10_000
+"""Addresses whose failures are remembered at the most."""
+
+
+class Context:
+    """Everything that talks to IOCs, made from a ``Config`` (by default the EPICS_CA_* variables).
+
+    The keyword arguments replace single fields of the config: ``addr_list`` and ``name_servers`` as text or a list of
+    ``"host:port"``, ``auto_addr_list``, ``server_port``, ``conn_timeout``, ``max_search_period``, ``repeater_port``...
+    An ``addr_list`` given here is searched alone unless ``auto_addr_list`` is given too.
+    """
+
+    def __init__(self, config: Config | None = None, **fields: Any) -> None:
+        if "addr_list" in fields or "name_servers" in fields:
+            fields.setdefault("auto_addr_list", False)
+        self.config = (config or Config.from_env()).replace(**fields)
+        self.lock = threading.Lock()
+        self.identity = (_user_name(), socket.gethostname())
+        self.closed = False
+        self.started_at = time.monotonic()
+        self._cids = itertools.count(1)
+        self._channels: dict[tuple[str, int], Channel] = {}
+        self._by_cid: dict[int, Channel] = {}
+        self._dropped: deque[tuple[Channel, Monitor | None]] = deque()
+        self._pvs: dict[str, PV] = {}
+        self._asleep = False
+        self._make_engine()
+        self._start_engine()
+        _contexts.add(self)
+
+    # -- what a user calls ---------------------------------------------------------------------------------------------
+
+    def pv(self, name: str, **options: Any) -> PV:
+        """A PV of this context; ``options`` are those of ``PV``."""
+        from caclient.pv import PV
+
+        return PV(name, context=self, **options)
+
+    def shared_pv(self, name: str) -> PV:
+        """The PV that the functions of this package use for a name; it lives as long as the context."""
+        pv = self._pvs.get(name)
+        if pv is None:
+            made = self.pv(name)
+            pv = self._pvs.setdefault(name, made)
+        return pv
+
+    def report(self) -> Report:
+        """What the context is doing: circuits, channels, searches, lanes, drops. Prints readably."""
+        return Report.of(self)
+
+    def close(self, timeout: float = _FLUSH) -> None:
+        """Flush puts (for *timeout* seconds at most), close every circuit and end the threads; twice is no error."""
+        with self.lock:
+            if self.closed:
+                return
+            self.closed = True
+        if self._asleep:
+            return
+        done = threading.Event()
+        self.loop.call_soon(self._close, time.monotonic() + timeout, done)
+        if threading.current_thread() is not self.loop.thread:
+            done.wait(timeout + 1.0)
+            self.loop.stop(1.0)
+        self.lanes.close()
+        self.lanes.join(0.05)
+        _contexts.discard(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{len(self._channels)} channels, {len(self.circuits)} circuits"
+        return f"<Context: {state}>"
+
+    # -- channels: any thread ------------------------------------------------------------------------------------------
+
+    def channel(self, name: str, priority: int = 0) -> Channel:
+        """The channel of a name, with one user more; ``release`` takes the user back."""
+        _check_name(name, priority)
+        if self._asleep:
+            self.wake()
+        with self.lock:
+            if self.closed:
+                raise ContextClosedError(f"'{name}': the context has been closed")
+            channel = self._channels.get((name, priority))
+            if channel is None:
+                cid = next(self._cids)
+                channel = Channel(self, name, priority, cid)
+                self._channels[name, priority] = self._by_cid[cid] = channel
+                fresh = True
+            else:
+                fresh = False
+            channel.users += 1
+        if fresh:
+            self.loop.call_soon(channel.search)
+        return channel
+
+    def release(self, channel: Channel, monitor: Monitor | None = None) -> None:
+        """A user of the channel, and of one of its monitors, has gone. Takes no lock: finalizers call it."""
+        self._dropped.append((channel, monitor))
+        self.loop.call_soon(self._reap)
+
+    def auto_monitor(self, channel: Channel, wanted: bool | int | None) -> Monitor | None:
+        """The monitor that keeps a PV's newest reading; None if it is not wanted."""
+        if wanted is False or (wanted is not None and not isinstance(wanted, int)):
+            return None
+        monitor = self._monitor(channel, DEFAULT_MASK if wanted is None or wanted is True else wanted)
+        if wanted is not None:
+            monitor.automatic = False
+        self.loop.call_soon(self._start_later, monitor)
+        return monitor
+
+    def subscribe(
+        self, channel: Channel, callback: Callable[[Any], Any], lane: Lane, policy: str, mask: int, runs: bool
+    ) -> Subscription:
+        """A callback on a channel's monitor; it is a user of the channel."""
+        if not 0 < mask < 256:
+            raise BadValueError(f"'{channel.name}': event mask {mask} is not in 1..255")
+        with self.lock:
+            channel.users += 1
+        monitor = self._monitor(channel, mask)
+        subscription = Subscription(monitor, callback, lane, policy, runs, self._unsubscribe)
+        self.loop.call_soon(self._attach, monitor, subscription)
+        return subscription
+
+    def want_control(self, channel: Channel) -> None:
+        """Have the metadata fetched without waiting for them, at each connection from now on."""
+        if not channel.control_wanted:
+            channel.control_wanted = True
+            self.loop.call_soon(channel.ask_control)
+
+    def _monitor(self, channel: Channel, mask: int) -> Monitor:
+        with self.lock:
+            monitor = next((monitor for monitor in channel.monitors if monitor.mask == mask), None)
+            if monitor is None:
+                monitor = Monitor(channel, mask)
+                channel.monitors = (*channel.monitors, monitor)
+            monitor.users += 1
+        return monitor
+
+    def _attach(self, monitor: Monitor, subscription: Subscription) -> None:
+        if subscription.closed:
+            return
+        running = monitor.core_id is not None
+        monitor.sinks = (*monitor.sinks, subscription)
+        if not running:
+            monitor.start()
+        else:
+            monitor.welcome(subscription)
+
+    def _unsubscribe(self, subscription: Subscription) -> None:
+        monitor = subscription.monitor
+        self.loop.call_soon(self._detach, monitor, subscription)
+        self.release(monitor.channel, monitor)
+
+    def _detach(self, monitor: Monitor, subscription: Subscription) -> None:
+        monitor.sinks = tuple(sink for sink in monitor.sinks if sink is not subscription)
+
+    def _start_later(self, monitor: Monitor) -> None:
+        """Start a monitor that only fills the cache, after channels that wait to be made. *Engine thread.*"""
+        if not self._later:
+            self.loop.call_at(time.monotonic() + _LATER, self._start_waiting)
+        self._later.append(monitor)
+
+    def _start_waiting(self) -> None:
+        waiting, self._later = self._later, []
+        for monitor in waiting:
+            monitor.start()
+
+    def start_monitor(self, monitor: Monitor) -> None:
+        """The channel is ready: callbacks at once, caches when there is time. *Engine thread.*"""
+        if monitor.sinks:
+            monitor.start()
+        else:
+            self._start_later(monitor)
+
+    def channels(self) -> list[Channel]:
+        """All channels there are."""
+        with self.lock:
+            return list(self._channels.values())
+
+    def describe_search(self, cid: int) -> str:
+        """How often a name was searched, where, and that nobody has answered."""
+        return self.searches.describe(cid)
+
+    # -- engine thread -------------------------------------------------------------------------------------------------
+
+    def _make_engine(self) -> None:
+        self.loop = Loop(self._engine_error)
+        self.lanes = Lanes(self.loop)
+        self.log: Lane = self.lanes.lane("caclient log")
+        self.circuits: dict[tuple[Address, int], Circuit] = {}
+        self.duplicates: dict[str, tuple[Address, Address]] = {}
+        self._failures: dict[Address, tuple[int, float]] = {}
+        self._dirty: set[Circuit] = set()
+        self._later: list[Monitor] = []
+        self.searches = Searches(self.loop, self.log, self.config, self._found, self._beacon)
+        self.name_servers = NameServers(self.loop, self.log, self.searches, self.config, self.circuit)
+        self.repeater = RepeaterLink(self.loop, self.searches, self.config.repeater_port)
+
+    def _start_engine(self) -> None:
+        for start in (self.searches.start, self.name_servers.start, self.repeater.start):
+            self.loop.call_soon(start)
+        self.loop.start()
+        for problem in self.config.problems:
+            self.log.push(log.warning, problem)
+
+    def wake(self) -> None:
+        """In a forked child, at the first use: an engine and circuits of its own. *Any thread.*"""
+        with self.lock:
+            if not self._asleep or self.closed:
+                return
+            self._asleep = False
+            channels = list(self._channels.values())
+        self._start_engine()
+        for channel in channels:
+            self.loop.call_soon(channel.search)
+
+    def fall_asleep(self) -> None:
+        """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
+        self.lock = threading.Lock()
+        if self.closed:
+            return
+        self.loop.abandon()
+        self.searches.abandon()
+        self.repeater.abandon()
+        for circuit in self.circuits.values():
+            circuit.abandon()
+        self._dropped.clear()
+        for channel in self._channels.values():
+            channel.forget_circuit()
+        self._make_engine()
+        self._asleep = True
+
+    def circuit(self, address: Address, priority: int) -> Circuit:
+        """The circuit to an address, made if there is none. *Engine thread.*"""
+        circuit = self.circuits.get((address, priority))
+        if circuit is None:
+            circuit = Circuit(
+                self.loop,
+                address,
+                priority,
+                self.config.conn_timeout,
+                self._circuit_closed,
+                self._unowned,
+                self.config.max_array_bytes,
+            )
+            self.circuits[address, priority] = circuit
+            user, host = self.identity
+            circuit.open([VersionRequest(priority, 13), ClientNameRequest(user), HostNameRequest(host)])
+        return circuit
+
+    def flush_soon(self, circuit: Circuit) -> None:
+        """Write what was queued, after the commands at hand have all been served. *Engine thread.*"""
+        if not self._dirty:
+            self.loop.call_soon(self._flush_dirty)
+        self._dirty.add(circuit)
+
+    def _flush_dirty(self) -> None:
+        dirty, self._dirty = self._dirty, set()
+        for circuit in dirty:
+            circuit.flush()
+
+    def maybe_idle(self, circuit: Circuit) -> None:
+        """A channel has left the circuit: without any it is closed after a moment. *Engine thread.*"""
+        if not circuit.riders:
+            self.loop.call_at(time.monotonic() + _LINGER, lambda: self._close_idle(circuit))
+
+    def _close_idle(self, circuit: Circuit) -> None:
+        if not circuit.riders and circuit.state is not CircuitState.CLOSED:
+            circuit.close("not needed any more")
+
+    def patience_with(self, address: Address) -> float:
+        """Seconds for which an address that accepted no connection is left alone. *Engine thread.*"""
+        failed = self._failures.get(address)
+        return 0.0 if failed is None else failed[1] - time.monotonic()
+
+    def created(self, circuit: Circuit) -> None:
+        """A channel was made there: its failures are forgiven. *Engine thread.*"""
+        circuit.served = True
+        if self._failures:
+            self._failures.pop(circuit.address, None)
+
+    def duplicate(self, channel: Channel, other: Address) -> None:
+        """A second server answered for a name: warn once. *Engine thread.*"""
+        first = channel.address
+        if first is None or channel.name in self.duplicates or _same_server(first, other):
+            return
+        if len(self.duplicates) < _ADDRESSES:
+            self.duplicates[channel.name] = (first, other)
+            self.log.push(_log_duplicate, (channel.name, first, other))
+
+    def _found(self, cid: int, address: Address) -> None:
+        channel = self._by_cid.get(cid)
+        if channel is not None:
+            channel.found(address)
+
+    def _beacon(self, address: Address, verdict: Verdict) -> None:
+        now = time.monotonic()
+        for circuit in self.circuits.values():
+            if circuit.address == address and (verdict.vouches or verdict.doubts):
+                circuit.beacon(now, verdict.vouches)
+
+    def _unowned(self, circuit: Circuit, command: Command) -> None:
+        if isinstance(command, SearchResponse):
+            self.searches.answered(command)
+        elif isinstance(command, VersionResponse):
+            self.name_servers.heard_version(circuit)
+        elif isinstance(command, ErrorResponse):
+            self.log.push(_log_error, (circuit.name, command))
+
+    def _circuit_closed(self, circuit: Circuit) -> None:
+        if self.circuits.get((circuit.address, circuit.priority)) is circuit:
+            del self.circuits[circuit.address, circuit.priority]
+        self._dirty.discard(circuit)
+        self.searches.beacons.forget(circuit.address)
+        if circuit.riders and not circuit.served:
+            count, _ = self._failures.get(circuit.address, (0, 0.0))
+            delay = min(_PATIENCE[0] * 2**count, _PATIENCE[1])
+            if len(self._failures) < _ADDRESSES:
+                self._failures[circuit.address] = (min(count + 1, 30), time.monotonic() + delay)
+
+    def _reap(self) -> None:
+        while self._dropped:
+            channel, monitor = self._dropped.popleft()
+            if monitor is not None:
+                self._release_monitor(channel, monitor)
+            with self.lock:
+                channel.users -= 1
+                last = channel.users == 0 and self._channels.get((channel.name, channel.priority)) is channel
+                if last:
+                    del self._channels[channel.name, channel.priority]
+            if last:
+                channel.close()
+                del self._by_cid[channel.cid]
+
+    def _release_monitor(self, channel: Channel, monitor: Monitor) -> None:
+        with self.lock:
+            monitor.users -= 1
+            unused = monitor.users == 0
+            if unused:
+                channel.monitors = tuple(other for other in channel.monitors if other is not monitor)
+        if unused:
+            monitor.stop()
+
+    def _close(self, deadline: float, done: threading.Event) -> None:
+        waiting = [circuit for circuit in self.circuits.values() if circuit.pending]
+        for circuit in waiting:
+            circuit.flush()
+        if any(circuit.pending and circuit.state is CircuitState.OPEN for circuit in waiting):
+            if time.monotonic() < deadline:
+                self.loop.call_at(time.monotonic() + 0.005, lambda: self._close(deadline, done))
+                return
+        self.repeater.stop()
+        self.name_servers.stop()
+        self.searches.stop()
+        for channel in self.channels():
+            channel.abandon()
+        for circuit in list(self.circuits.values()):
+            circuit.close("the context was closed")
+        done.set()
+
+    def _engine_error(self, error: BaseException) -> None:
+        self.log.push(_log_engine_error, error)
+
+
+# -- the default context, fork and exit --------------------------------------------------------------------------------
+
+_contexts: weakref.WeakSet[Context] = weakref.WeakSet()
+_default: Context | None = None
+_default_lock = threading.Lock()
+
+
+def default_context() -> Context:
+    """The context that is used where none is given; made from the environment by the first who asks."""
+    global _default
+    with _default_lock:
+        if _default is None or _default.closed:
+            _default = Context()
+        return _default
+
+
+def close_default_context() -> None:
+    """Close it, if there is one; the next use makes another, from the environment as it is then."""
+    with _default_lock:
+        context = _default
+    if context is not None:
+        context.close()
+
+
+def _at_exit() -> None:
+    for context in list(_contexts):
+        context.close()
+
+
+def _after_fork_in_child() -> None:
+    global _default_lock
+    _default_lock = threading.Lock()
+    for context in list(_contexts):
+        context.fall_asleep()
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"
+
+
+def _check_name(name: str, priority: int) -> None:
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        raise BadValueError(f"{name!r} is no PV name: text, not empty, without NUL")
+    if not 0 <= priority <= 99:
+        raise BadValueError(f"'{name}': priority {priority} is not in 0..99")
+
+
+def _same_server(one: Address, other: Address) -> bool:
+    """Whether two addresses are known to be one IOC: the same port of this machine."""
+    local = local_addresses()
+    return one[1] == other[1] and _is_here(one, local) and _is_here(other, local)
+
+
+def _is_here(address: Address, local: Iterable[str]) -> bool:
+    return address[0] in local or address[0].startswith("127.")
+
+
+def _log_duplicate(what: tuple[str, Address, Address]) -> None:
+    name, (host, port), (other_host, other_port) = what
+    log.warning("'%s' is served twice: using %s:%d, ignoring %s:%d", name, host, port, other_host, other_port)
+
+
+def _log_error(what: tuple[str, ErrorResponse]) -> None:
+    name, error = what
+    log.warning("%s reports %s: %s", name, error.status.name, error.error_message)
+
+
+def _log_engine_error(error: BaseException) -> None:
+    log.error("internal error on the engine thread", exc_info=error)
+

@@ -1,0 +1,638 @@
+"""A TCP circuit: socket and protocol core under one lock, read by whoever has the reader's seat.
+
+Down: ``send`` polices and encodes under the lock, then writes what the kernel takes; the rest waits in the outbox for the
+selector thread. ``post`` is for writes nobody waits for: the first goes out at once, those that follow closely are
+gathered and leave together.
+
+Up: one thread at a time holds the seat, reads, has the core decode, and hands every command to its owner. Usually that is
+the selector thread. A caller who waits for a reply takes the seat if it is free (``lead``): then no other thread has to be
+scheduled before the reply is seen, which halves the time of a get. Commands that move a channel's life are handed on to
+the selector thread by their owner, so a leader decodes and delivers values, nothing else.
+
+Lock order: seat, then lock. Nobody waits for anything while holding the lock, and nothing is called up under it.
+
+Ctrl-C may strike between any two lines of a user's thread. ``_sending`` and ``_reading`` are up while bytes are between the
+core and the socket; whoever next finds one of them up without being the cause knows that the stream is torn, and the
+circuit is closed and made anew rather than trusted.
+"""
+
+from __future__ import annotations
+
+import enum
+import errno
+import select
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from caclient.engine.loop import Loop, Timer
+from caclient.engine.poller import READ, WRITE
+from caclient.engine.sockets import Address, tcp_socket
+from caclient.errors import CAError, DisconnectedError, RemoteProtocolError
+from caclient.protocol.channel import ClientChannel
+from caclient.protocol.circuit import VirtualCircuit
+from caclient.protocol.command import CLIENT, Command
+from caclient.protocol.commands import (
+    EchoRequest,
+    EchoResponse,
+    EventAddRequest,
+    EventsOffRequest,
+    EventsOnRequest,
+)
+from caclient.protocol.liveness import Action, Liveness
+
+_CHUNK: Final = 262_144
+"""Bytes read at a time; also what one circuit may take before the next has its turn."""
+_GATHER: Final = 0.0005
+"""Seconds after a write within which further puts are gathered."""
+_GATHERED: Final = 32_768
+"""Bytes gathered at which a put writes by itself."""
+_PAUSE: Final = 0.1
+"""Seconds for which updates are off at the most: other PVs of the circuit wait as well."""
+_LONG: Final = 3600.0
+"""Seconds of one sleep at the most, where the kernel wants a number."""
+
+
+class State(enum.Enum):
+    """Where the TCP connection stands."""
+
+    CONNECTING = "connecting"
+    OPEN = "open"
+    UNRESPONSIVE = "unresponsive"
+    CLOSED = "closed"
+
+
+class Waiter(Protocol):
+    """What ``lead`` waits for: ``done``, or a signal to acquire."""
+
+    done: bool
+    signal: Any
+
+
+class Asker(Waiter, Protocol):
+    """Who asks and gets the answer: ``receive(command)`` or ``fail(error)`` is called once."""
+
+    ioid: int
+    sent_at: float
+
+
+class Rider(Protocol):
+    """Who lives on a circuit; all calls come on the engine thread."""
+
+    def circuit_open(self) -> None:
+        """TCP is up: a channel may be created."""
+
+    def circuit_closed(self, reason: str) -> None:
+        """The connection is gone for good."""
+
+    def circuit_unresponsive(self) -> None:
+        """No answer to an echo in time."""
+
+    def circuit_responsive(self) -> None:
+        """It answers again."""
+
+
+class Circuit:
+    """A connection to (address, priority), and the counters that a report shows.
+
+    *on_closed* is called once at the end, *on_command* with what has no owner; both on the engine thread.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        address: Address,
+        priority: int,
+        conn_timeout: float,
+        on_closed: Callable[[Circuit], None],
+        on_command: Callable[[Circuit, Command], None],
+        max_payload: int | None = None,
+    ) -> None:
+        self.address = address
+        self.priority = priority
+        self.state = State.CONNECTING
+        self.reason = ""
+        self.lock = threading.Lock()
+        self.core = VirtualCircuit(our_role=CLIENT, address=address, priority=priority, max_payload=max_payload)
+        self.riders: dict[Rider, None] = {}
+        self.served = False
+        self.opened_at = 0.0
+        self.heard_at = 0.0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.round_trip = 0.0
+        self._loop = loop
+        self._on_closed = on_closed
+        self._on_command = on_command
+        self._conn_timeout = conn_timeout
+        self.pauses = 0
+        self._paused = False
+        self._doubted = False
+        self._liveness = Liveness(conn_timeout)
+        self._timer: Timer | None = None
+        self._seat = threading.RLock()
+        self._outbox: deque[Any] = deque()
+        self._outbox_bytes = 0
+        self._gathering = False
+        self._blocked = False
+        self._sending = False
+        self._reading = False
+        self._written_at = 0.0
+        self._echo_at = 0.0
+        self._sock: socket.socket | None = None
+        self._descriptor = -1
+        self._patience: Any = None
+
+    @property
+    def name(self) -> str:
+        """``host:port``, with the priority if it is not 0."""
+        text = f"{self.address[0]}:{self.address[1]}"
+        return text if self.priority == 0 else f"{text} (priority {self.priority})"
+
+    @property
+    def pending(self) -> int:
+        """Bytes not yet taken by the kernel."""
+        return self._outbox_bytes
+
+    # -- opening and closing: engine thread ----------------------------------------------------------------------------
+
+    def open(self, greeting: Sequence[Command]) -> None:
+        """Begin to connect without waiting; *greeting* goes first when TCP is up. *Engine thread.*"""
+        self._enqueue(self.core.send(*greeting))
+        self._sock = sock = tcp_socket()
+        self._descriptor = sock.fileno()
+        code = sock.connect_ex(self.address)
+        self._loop.poller.add(sock.fileno(), WRITE, self._ready)
+        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+            self._loop.call_soon(self.close, f"connect failed: {_errno_name(code)}")
+            return
+        self._timer = self._loop.call_at(time.monotonic() + self._conn_timeout, self._connect_too_slow)
+
+    def close(self, reason: str, reset: bool = False) -> None:
+        """End the connection and tell the riders; closing twice is no error. *Engine thread.*"""
+        with self.lock:
+            if self.state is State.CLOSED:
+                return
+            self.state = State.CLOSED
+            self.reason = reason
+            waiting = self.core.disconnect()
+            self._outbox.clear()
+            self._outbox_bytes = 0
+        self._end_socket(reset)
+        error = DisconnectedError(f"circuit to {self.name} ended: {reason}")
+        for owner in waiting:
+            owner.fail(error)
+        self._on_closed(self)
+        riders, self.riders = self.riders, {}
+        for rider in riders:
+            rider.circuit_closed(reason)
+
+    def abandon(self) -> None:
+        """In a forked child: close the descriptor; the connection is the parent's. *The only thread.*"""
+        if self._sock is not None:
+            self._sock.close()
+
+    def _end_socket(self, reset: bool) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        sock = self._sock
+        if sock is None:
+            return
+        self._loop.poller.remove(sock.fileno())
+        _shut(sock, reset)
+        with self._seat:  # a leader sees the end at once: its socket is shut
+            sock.close()
+
+    def _ready(self, bits: int) -> None:
+        if self.state is State.CLOSED:
+            return
+        if self.state is State.CONNECTING:
+            self._connected()
+            return
+        if bits & WRITE and self._blocked:
+            self._write_more()
+        if bits & READ:
+            self._readable()
+
+    def _connected(self) -> None:
+        sock = self._sock
+        assert sock is not None and self._timer is not None
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self.close(f"connect failed: {_errno_name(code)}")
+            return
+        if hasattr(select, "poll"):
+            self._patience = select.poll()
+            self._patience.register(sock.fileno(), select.POLLIN)
+        self._watch(READ)
+        self.opened_at = self.heard_at = now = time.monotonic()
+        with self.lock:
+            self.state = State.OPEN
+        self._timer.cancel()
+        self._liveness.heard(now)
+        self._timer = self._loop.call_at(self._liveness.next_due(), self._check_liveness)
+        for rider in list(self.riders):
+            rider.circuit_open()
+        self.flush()
+
+    def _connect_too_slow(self) -> None:
+        if self.state is State.CONNECTING:
+            self.close(f"no connection within {self._conn_timeout:g} s")
+
+    # -- down ----------------------------------------------------------------------------------------------------------
+
+    def send(self, *commands: Command) -> None:
+        """Police, encode and write; what the kernel does not take follows by itself. *Any thread.*
+
+        :raises DisconnectedError: if the circuit is not up.
+        :raises LocalProtocolError: if the core forbids it; then no byte has left.
+        """
+        with self.lock:
+            self._begin()
+            self._enqueue(self._encode(commands))
+            self._write()
+            self._sending = False
+
+    def enqueue(self, *commands: Command) -> None:
+        """Like ``send``, but leave the writing to a ``flush`` that follows. *Any thread.*"""
+        with self.lock:
+            self._begin()
+            self._enqueue(self._encode(commands))
+            self._sending = False
+
+    def ask(self, command: Command, asker: Asker) -> None:
+        """Send a request, under an id of its own, whose answer goes to *asker*. *Any thread.*"""
+        with self.lock:
+            self._begin()
+            command.parameter2 = asker.ioid = self.core.new_ioid()
+            command.owner = asker
+            self._enqueue(self._encode((command,)))
+            asker.sent_at = time.monotonic()
+            self._write()
+            self._sending = False
+
+    def subscribe(self, channel: ClientChannel, data_type: int, count: int, mask: int, owner: Any) -> int:
+        """Ask for updates, which go to *owner*; the subscription id. A ``flush`` is to follow. *Engine thread.*"""
+        with self.lock:
+            self._begin()
+            request = EventAddRequest(data_type, count, channel.sid, self.core.new_ioid(), mask=mask)
+            request.owner = owner
+            self._enqueue(self._encode((request,)))
+            self._sending = False
+        return request.subscriptionid
+
+    def send_reads(self, sids: Sequence[int], types: Sequence[int], counts: Sequence[int], owner: Any) -> int:
+        """Send any number of READ_NOTIFY requests as one buffer; returns the first ioid. *Any thread.*"""
+        with self.lock:
+            self._begin()
+            first, buffer = self.core.send_reads((sids, types, counts), owner)
+            self._enqueue((buffer,))
+            self._write()
+            self._sending = False
+        return first
+
+    def post(self, command: Command) -> None:
+        """Send what nobody waits for; commands that follow closely leave together. *Any thread.*"""
+        with self.lock:
+            self._begin()
+            self._enqueue(self._encode((command,)))
+            late = self._gather_or_write()
+            self._sending = False
+        if late:
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what waits. *Any thread.*"""
+        with self.lock:
+            self._gathering = False
+            if self._outbox and self.state in (State.OPEN, State.UNRESPONSIVE) and not self._torn():
+                self._sending = True
+                self._written_at = time.monotonic()
+                self._write()
+                self._sending = False
+
+    def forget(self, ioid: int) -> None:
+        """A request is given up; its late reply will be dropped and counted. *Any thread.*"""
+        with self.lock:
+            self.core.forget(ioid)
+
+    def _begin(self) -> None:
+        if self.state is not State.OPEN or self._torn():
+            raise DisconnectedError(f"circuit to {self.name} is {self.state.value}{self.reason and ': ' + self.reason}")
+        self._sending = True
+
+    def _torn(self) -> bool:
+        if self._sending:
+            self._loop.call_soon(self.close, "a write was interrupted halfway", True)
+        return self._sending
+
+    def _encode(self, commands: Sequence[Command]) -> Sequence[Any]:
+        try:
+            return self.core.send(*commands)
+        except CAError:
+            self._sending = False  # refused by the law or the encoder: nothing has happened
+            raise
+
+    def _enqueue(self, buffers: Sequence[Any]) -> None:
+        for buffer in buffers:
+            self._outbox.append(buffer)
+            self._outbox_bytes += len(buffer)
+
+    def _gather_or_write(self) -> bool:
+        """Write now, or leave it to a flush; true if a flush has to be asked for. *Caller holds the lock.*"""
+        if self._gathering:
+            if self._outbox_bytes >= _GATHERED:
+                self._write()
+            return False
+        now = time.monotonic()
+        if now - self._written_at > _GATHER:
+            self._written_at = now
+            self._write()
+            return False
+        self._gathering = True
+        return True
+
+    def _write(self) -> None:
+        """Write until all is gone or the kernel is full. *Caller holds the lock.*"""
+        sock = self._sock
+        assert sock is not None
+        while self._outbox and not self._blocked:
+            try:
+                sent = sock.send(self._head())
+            except (BlockingIOError, InterruptedError):
+                self._blocked = True
+                self._loop.call_soon(self._want_write)
+            except OSError as error:
+                self._blocked = True
+                self._loop.call_soon(self.close, f"write failed: {_errno_name(error.errno)}")
+            else:
+                self._drop(sent)
+
+    def _head(self) -> Any:
+        """The outbox's head as one buffer; large ones stay by themselves, small ones are joined."""
+        outbox = self._outbox
+        if len(outbox) > 1 and len(outbox[0]) < _CHUNK:
+            pieces: list[Any] = []
+            size = 0
+            while outbox and size < _CHUNK:
+                pieces.append(outbox.popleft())
+                size += len(pieces[-1])
+            outbox.appendleft(b"".join(pieces))
+        return outbox[0]
+
+    def _drop(self, sent: int) -> None:
+        self.bytes_out += sent
+        self._outbox_bytes -= sent
+        head = self._outbox[0]
+        if sent == len(head):
+            self._outbox.popleft()
+        else:
+            self._outbox[0] = memoryview(head)[sent:]
+
+    def _want_write(self) -> None:
+        if self.state in (State.OPEN, State.UNRESPONSIVE) and self._sock is not None:
+            self._watch(READ)
+
+    def _write_more(self) -> None:
+        with self.lock:
+            if self._torn():
+                return
+            self._sending, self._blocked = True, False
+            self._write()
+            self._sending = False
+        if not self._blocked:
+            self._watch(READ)
+
+    # -- up ------------------------------------------------------------------------------------------------------------
+
+    def exchange(self, command: Command, asker: Asker, deadline: float) -> None:
+        """Send a request and wait until it is answered or the monotonic *deadline* has passed.
+
+        Reads the circuit meanwhile if nobody else does. *Any thread but the engine's.*
+        """
+        try:
+            leading = self._take_seat()
+            self.ask(command, asker)
+            if leading:
+                self._read_for(asker, deadline)
+                self._leave_seat()
+        except BaseException:  # Ctrl-C, anywhere in there, even between taking the seat and the next line
+            self._leave_seat()
+            raise
+        if not asker.done:
+            wait(asker, deadline)
+
+    def lead(self, waiter: Waiter, deadline: float) -> None:
+        """Wait for something asked before, like ``exchange``. *Any thread but the engine's.*"""
+        try:
+            if self._take_seat():
+                self._read_for(waiter, deadline)
+                self._leave_seat()
+        except BaseException:
+            self._leave_seat()
+            raise
+        if not waiter.done:
+            wait(waiter, deadline)
+
+    def _take_seat(self) -> bool:
+        """Become the reader, if that is possible here and nobody is, and keep the selector thread out of it."""
+        if self._patience is None or not self._loop.poller.shared or not self._seat.acquire(blocking=False):
+            return False
+        self._watch(READ if self._reading else 0)
+        return True
+
+    def _leave_seat(self) -> None:
+        if not self._seat._is_owned():  # type: ignore[attr-defined]
+            return
+        if self._reading:
+            self._loop.call_soon(self.close, "a read was interrupted halfway", True)
+        self._watch(READ)
+        self._seat.release()
+
+    def _watch(self, reading: int) -> None:
+        """What the selector thread is to look for from now on."""
+        try:
+            self._loop.poller.modify(self._descriptor, reading | WRITE if self._blocked else reading)
+        except OSError:
+            pass  # closed meanwhile, which everyone who waits has been told
+
+    def _read_for(self, waiter: Waiter, deadline: float) -> None:
+        patience = self._patience
+        while not waiter.done and self.state is State.OPEN:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            if patience.poll(min(left, _LONG) * 1000.0) and not self._read():
+                return
+
+    def _readable(self) -> None:
+        if self._seat.acquire(blocking=False):
+            try:
+                self._read()
+            finally:
+                self._seat.release()
+
+    def _read(self) -> bool:
+        """Read once and deliver; false if the connection is over. *Caller holds the seat.*"""
+        self._reading = True
+        space = self.core.receive_buffer()
+        assert self._sock is not None
+        try:
+            if space is None:
+                data = self._sock.recv(_CHUNK)
+                count = len(data)
+            else:
+                count = self._sock.recv_into(space)
+        except (BlockingIOError, InterruptedError):
+            self._reading = False
+            return True
+        except OSError as error:
+            return self._over(f"read failed: {_errno_name(error.errno)}")
+        if not count:
+            return self._over("closed by the server")
+        self.bytes_in += count
+        self.heard_at = now = time.monotonic()
+        self._liveness.heard(now)
+        try:
+            with self.lock:
+                items = self.core.receive(data) if space is None else self.core.received(count)
+        except RemoteProtocolError as error:
+            return self._over(f"protocol error: {error}", reset=True)
+        self._deliver(items)
+        self._reading = False
+        return True
+
+    def _deliver(self, items: Sequence[Any]) -> None:
+        for item in items:
+            if item.owner is not None:
+                item.owner.receive(item)
+            else:
+                self._loop.run(self._unowned, item)
+
+    def _over(self, reason: str, reset: bool = False) -> bool:
+        self._reading = False
+        self._loop.call_soon(self.close, reason, reset)
+        return False
+
+    def _unowned(self, command: Command) -> None:
+        if self.state is State.CLOSED:
+            return
+        if type(command) is EchoResponse:
+            self._echo_answered()
+        else:
+            self._on_command(self, command)
+
+    # -- flow control --------------------------------------------------------------------------------------------------
+
+    def pause_updates(self) -> None:
+        """A callback cannot keep up: have the server keep only the newest values for a moment. *Any thread.*"""
+        if not self._paused:
+            self._paused = True
+            self.pauses += 1
+            self._loop.call_soon(self._switch_updates, EventsOffRequest)
+            self._loop.call_at(time.monotonic() + _PAUSE, self.resume_updates)
+
+    def resume_updates(self) -> None:
+        """Let updates flow again. *Any thread.*"""
+        if self._paused:
+            self._paused = False
+            self._loop.call_soon(self._switch_updates, EventsOnRequest)
+
+    def _switch_updates(self, request: type[Command]) -> None:
+        if self.state is State.OPEN:
+            self.send(request())
+
+    # -- liveness: engine thread ---------------------------------------------------------------------------------------
+
+    def beacon(self, now: float, vouches: bool) -> None:
+        """A beacon of this server came, in time or not. *Engine thread.*"""
+        if vouches:
+            self._liveness.beacon(now)
+        else:
+            self._liveness.doubt(now)
+
+    def doubt_for(self, seconds: float) -> None:
+        """The server answers elsewhere: if the echo does not come within *seconds*, end this circuit. *Engine thread.*"""
+        if self.state is State.UNRESPONSIVE and not self._doubted:
+            self._doubted = True
+            self._loop.call_at(time.monotonic() + seconds, self._give_up)
+
+    def _give_up(self) -> None:
+        self._doubted = False
+        if self.state is State.UNRESPONSIVE:
+            self.close("the server answers searches, but not on its circuit", reset=True)
+
+    def _check_liveness(self) -> None:
+        if self.state is State.CLOSED:
+            return
+        action = self._liveness.due(time.monotonic())
+        if action is Action.ECHO:
+            self._echo()
+        elif action is Action.UNRESPONSIVE:
+            self._echo()
+            self._set_unresponsive()
+        self._rearm()
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.state is not State.CLOSED:
+            self._timer = self._loop.call_at(self._liveness.next_due(), self._check_liveness)
+
+    def _echo(self) -> None:
+        with self.lock:
+            if self.state is State.CLOSED or self._torn():
+                return
+            self._sending = True
+            self._echo_at = time.monotonic()
+            self._enqueue(self._encode((EchoRequest(),)))
+            self._write()
+            self._sending = False
+
+    def _echo_answered(self) -> None:
+        now = time.monotonic()
+        self.round_trip = now - self._echo_at
+        action = self._liveness.echo_answered(now)
+        if action is Action.ECHO:
+            self._echo()
+        elif action is Action.RESPONSIVE and self.state is State.UNRESPONSIVE:
+            with self.lock:
+                self.state = State.OPEN
+            for rider in list(self.riders):
+                rider.circuit_responsive()
+        self._rearm()
+
+    def _set_unresponsive(self) -> None:
+        with self.lock:
+            if self.state is not State.OPEN:
+                return
+            self.state = State.UNRESPONSIVE
+            waiting = self.core.abandon_requests()
+        error = DisconnectedError(f"circuit to {self.name} is unresponsive: echo not answered")
+        for owner in waiting:
+            owner.fail(error)
+        for rider in list(self.riders):
+            rider.circuit_unresponsive()
+
+
+def wait(waiter: Waiter, deadline: float) -> None:
+    """Sleep until *waiter* is done or the monotonic *deadline* has passed. *Any thread but the engine's.*"""
+    left = deadline - time.monotonic()
+    if left > 0 and not waiter.done:
+        waiter.signal.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+
+
+def _shut(sock: socket.socket, reset: bool) -> None:
+    try:
+        if reset:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        sock.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass  # already gone
+
+
+def _errno_name(code: int | None) -> str:
+    return errno.errorcode.get(code or 0, str(code))

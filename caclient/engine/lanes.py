@@ -1,0 +1,249 @@
+"""Where user callbacks run: in order on a lane, in parallel across lanes, never on the selector thread.
+
+A *lane* is a bounded queue with the rule that one worker at a time empties it. A *worker* is a thread that takes the lane
+that has waited longest, serves it for a slice of time, and puts it back behind the others if more is left.
+
+How many workers? One serves everything as long as callbacks return. Two things call for another:
+
+* a callback that waits inside caclient says so (``Lanes.blocking``), and its place is taken at once if work waits;
+* a callback that blocks elsewhere shows as work that waits while no worker finishes anything (``_SUSPICION``); then the
+  number of workers doubles.
+
+So there is no number of blocked callbacks at which updates stop. Workers beyond the first end after idling.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from .loop import Loop, Timer
+
+log = logging.getLogger("caclient.callbacks")
+
+SLICE: Final = 0.01
+"""Seconds that one lane may hold a worker while others wait."""
+_SUSPICION: Final = 0.05
+"""Seconds of waiting work without any progress after which a worker counts as blocked."""
+_IDLE: Final = 5.0
+"""Seconds after which a worker that is not needed ends."""
+_MOST: Final = 1000
+"""Workers at the most; every one of them would have to be blocked in user code before work waits for good."""
+_RELEASE: Final = 1.0
+"""Seconds between two log lines for the same lane."""
+
+Job = Callable[[Any], None]
+
+
+class Lane:
+    """Calls in order, one at a time. The producer sees to the bound: ``len(lane.jobs)`` is what waits."""
+
+    __slots__ = ("_lanes", "errors", "jobs", "last_error_logged", "name", "scheduled")
+
+    def __init__(self, lanes: Lanes, name: str) -> None:
+        self._lanes = lanes
+        self.name = name
+        self.jobs: deque[tuple[Job, Any]] = deque()
+        self.scheduled = False
+        self.errors = 0
+        self.last_error_logged = float("-inf")
+
+    def push(self, job: Job, argument: Any) -> None:
+        """Have a worker make ``job(argument)`` after what is queued. *Any thread.*"""
+        self.jobs.append((job, argument))
+        if not self.scheduled:
+            self._lanes.schedule(self)
+
+    def push_front(self, job: Job, argument: Any) -> None:
+        """Put back what is left of a job whose slice is over. *The lane's worker, inside the job.*"""
+        self.jobs.appendleft((job, argument))
+
+    def clear(self) -> None:
+        """Forget what is queued. *Any thread.*"""
+        self.jobs.clear()
+
+
+class _Worker:
+    """A thread and the door it waits behind."""
+
+    __slots__ = ("blocked", "door", "thread")
+
+    def __init__(self) -> None:
+        self.door = threading.Lock()
+        self.door.acquire()
+        self.thread: threading.Thread | None = None
+        self.blocked = 0
+
+
+class Lanes:
+    """All lanes of a context and the workers that serve them."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._ready: deque[Lane] = deque()
+        self._idle: list[_Worker] = []
+        self._workers: set[_Worker] = set()
+        self._here = threading.local()
+        self._names = itertools.count(1)
+        self._closed = False
+        self._watch: Timer | None = None
+        self._seen = -1
+        self.progress = 0
+        """Callbacks and slices finished so far, over all workers; what the suspicion looks at."""
+
+    def lane(self, name: str) -> Lane:
+        """A new lane; *name* appears in log lines."""
+        return Lane(self, name)
+
+    def schedule(self, lane: Lane) -> None:
+        """See that a worker takes the lane. *Any thread.*"""
+        with self._lock:
+            if lane.scheduled or self._closed:
+                return
+            lane.scheduled = True
+            self._ready.append(lane)
+            self._engage()
+
+    @contextmanager
+    def blocking(self) -> Iterator[None]:
+        """Around a wait inside caclient: if a worker waits, another takes its place. *Any thread.*"""
+        worker: _Worker | None = getattr(self._here, "worker", None)
+        if worker is None:
+            yield
+            return
+        with self._lock:
+            worker.blocked += 1
+            if self._ready:
+                self._engage()
+        try:
+            yield
+        finally:
+            with self._lock:
+                worker.blocked -= 1
+
+    def on_worker(self) -> bool:
+        """Whether the calling thread is one of the workers."""
+        return getattr(self._here, "worker", None) is not None
+
+    def close(self) -> None:
+        """Serve nothing more. Workers end when their callback returns; none is waited for. *Any thread.*"""
+        with self._lock:
+            self._closed = True
+            self._ready.clear()
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.door.release()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for workers to end after ``close()``; whether all did. *Any thread but a worker.*"""
+        deadline = time.monotonic() + timeout
+        for worker in list(self._workers):
+            if worker.thread is not None and worker.thread is not threading.current_thread():
+                worker.thread.join(max(0.0, deadline - time.monotonic()))
+        return not self._workers
+
+    def depth(self) -> tuple[int, int]:
+        """Lanes that wait, and workers there are."""
+        return len(self._ready), len(self._workers)
+
+    def _engage(self) -> None:
+        """Find a worker for the work that waits. *Caller holds the lock.*"""
+        if self._idle:
+            self._idle.pop().door.release()
+        elif all(worker.blocked for worker in self._workers):
+            self._hire()
+        elif self._watch is None:
+            self._seen = self.progress
+            self._watch = self._loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
+
+    def _hire(self) -> None:
+        worker = _Worker()
+        self._workers.add(worker)
+        name = f"caclient-lane-{next(self._names)}"
+        worker.thread = threading.Thread(target=self._serve, args=(worker,), name=name, daemon=True)
+        worker.thread.start()
+
+    def _suspect(self) -> None:
+        """Work waited a while: if nothing was finished meanwhile, double the workers. *Engine thread.*"""
+        with self._lock:
+            self._watch = None
+            if not self._ready or self._closed or self._idle:
+                return
+            if self.progress == self._seen:
+                for _ in range(min(len(self._ready), max(1, len(self._workers)), _MOST - len(self._workers))):
+                    self._hire()
+            self._seen = self.progress
+            self._watch = self._loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
+
+    def _serve(self, worker: _Worker) -> None:
+        self._here.worker = worker
+        try:
+            lane = self._next(worker, None)
+            while lane is not None:
+                self._empty(lane)
+                lane = self._next(worker, lane)
+        finally:
+            with self._lock:
+                self._workers.discard(worker)
+
+    def _next(self, worker: _Worker, done: Lane | None) -> Lane | None:
+        """Hand in the lane just served and take the next; None ends the worker."""
+        while True:
+            with self._lock:
+                if done is not None:
+                    self._hand_in(done)
+                    done = None
+                if self._closed:
+                    return None
+                if self._ready:
+                    return self._ready.popleft()
+                self._idle.append(worker)
+                patience = _IDLE if len(self._workers) > 1 else -1
+            if not worker.door.acquire(timeout=patience) and self._retire(worker):
+                return None
+
+    def _hand_in(self, lane: Lane) -> None:
+        lane.scheduled = False
+        if lane.jobs:  # looked at after the flag fell: a producer that still saw it up has queued before this line
+            lane.scheduled = True
+            self._ready.append(lane)
+
+    def _retire(self, worker: _Worker) -> bool:
+        with self._lock:
+            if worker in self._idle:
+                self._idle.remove(worker)
+                return True
+        worker.door.acquire()  # called back at the last moment
+        return False
+
+    def _empty(self, lane: Lane) -> None:
+        jobs = lane.jobs
+        over = time.monotonic() + SLICE
+        while jobs:
+            try:
+                job, argument = jobs.popleft()
+            except IndexError:  # a producer dropped the last one to keep its bound
+                break
+            try:
+                job(argument)
+            except BaseException as error:  # noqa: BLE001  user code; not even SystemExit may leave the lane without its worker
+                report_error(lane, error)
+            self.progress += 1
+            if time.monotonic() >= over:
+                break
+
+
+def report_error(lane: Lane, error: BaseException) -> None:
+    """Count and log, at most once a second for a lane, what a callback raised. *The lane's worker.*"""
+    lane.errors += 1
+    now = time.monotonic()
+    if now - lane.last_error_logged >= _RELEASE:
+        lane.last_error_logged = now
+        log.error("%s: callback raised (%d so far)", lane.name, lane.errors, exc_info=error)

@@ -1,0 +1,158 @@
+"""The selector thread: one for a context, serving every socket and every deadline.
+
+It sleeps until the next deadline, a ready socket or a wake-up, and for nothing else. It runs no user code, no logging
+handler and no name look-up, because whoever delays it delays every PV of the program.
+
+A wake-up is one byte through a socket pair, and only if the thread sleeps: ``call_soon`` first files the call, then looks
+at ``_asleep``; the thread first raises ``_asleep``, then looks for calls. Whichever comes second sees the other.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from .poller import READ, Handler, Poller, make_poller
+
+_BATCH = 10_000
+"""Calls served in one round, so that a flood of calls cannot keep the sockets waiting."""
+
+
+class Timer:
+    """A call that is due at a moment; ``cancel()`` forgets it. *Any thread.*"""
+
+    __slots__ = ("call", "due")
+
+    def __init__(self, due: float, call: Callable[[], None]) -> None:
+        self.due = due
+        self.call: Callable[[], None] | None = call
+
+    def cancel(self) -> None:
+        """Forget the call; cancelling twice is no error."""
+        self.call = None
+
+
+class Loop:
+    """A selector, a heap of timers and a queue of calls, served by one thread named ``caclient-engine``."""
+
+    def __init__(self, on_error: Callable[[BaseException], None], name: str = "caclient-engine") -> None:
+        self.poller: Poller = make_poller()
+        self.wakeups = 0
+        self.lag = 0.0
+        """Seconds by which the last timer was late: what a starved selector thread shows."""
+        self._on_error = on_error
+        self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._asleep = False
+        self._stopping = False
+        self._bell, self._ear = socket.socketpair()
+        self._bell.setblocking(False)
+        self._ear.setblocking(False)
+        self.poller.add(self._ear.fileno(), READ, self._hear)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self.thread.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """End the thread after the calls filed so far; wait for it unless it is the caller. *Any thread.*"""
+        self.call_soon(self._stop)
+        if threading.current_thread() is not self.thread and self.thread.is_alive():
+            self.thread.join(timeout)
+
+    def call_soon(self, call: Callable[..., None], *args: Any) -> None:
+        """Have the engine thread make a call, in the order of filing. Takes no lock. *Any thread.*"""
+        self._calls.append((call, args))
+        if self._asleep:
+            self._asleep = False
+            self._ring()
+
+    def run(self, call: Callable[..., None], *args: Any) -> None:
+        """Make a call at once on the engine thread, else file it. *Any thread.*"""
+        if threading.get_ident() == self.thread.ident:
+            call(*args)
+        else:
+            self.call_soon(call, *args)
+
+    def call_at(self, due: float, call: Callable[[], None]) -> Timer:
+        """Have the engine thread make a call at a monotonic moment. *Any thread.*"""
+        timer = Timer(due, call)
+        self.run(self._push, timer)
+        return timer
+
+    def abandon(self) -> None:
+        """In a forked child: close the descriptors; the thread exists only in the parent."""
+        self.poller.close()
+        self._bell.close()
+        self._ear.close()
+
+    def _push(self, timer: Timer) -> None:
+        heapq.heappush(self._timers, (timer.due, next(self._order), timer))
+
+    def _ring(self) -> None:
+        try:
+            self._bell.send(b"\0")
+        except (BlockingIOError, OSError):
+            pass  # a full pipe wakes as well; a closed one has nobody to wake
+
+    def _hear(self, _bits: int) -> None:
+        self._ear.recv(4096)
+
+    def _stop(self) -> None:
+        self._stopping = True
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._asleep = True
+            ready = self.poller.poll(self._patience())
+            self._asleep = False
+            self.wakeups += 1
+            for handler, bits in ready:
+                self._guard(handler, bits)
+            self._serve_calls()
+            self._serve_timers()
+        self.poller.close()
+        self._bell.close()
+        self._ear.close()
+
+    def _patience(self) -> float | None:
+        if self._calls:
+            return 0.0
+        while self._timers and self._timers[0][2].call is None:
+            heapq.heappop(self._timers)
+        if not self._timers:
+            return None
+        return max(0.0, self._timers[0][0] - time.monotonic())
+
+    def _serve_calls(self) -> None:
+        calls = self._calls
+        for _ in range(min(len(calls), _BATCH)):
+            call, args = calls.popleft()
+            self._guard(call, *args)
+
+    def _serve_timers(self) -> None:
+        if not self._timers:
+            return
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            due, _, timer = heapq.heappop(self._timers)
+            if timer.call is not None:
+                self.lag = now - due
+                self._guard(timer.call)
+
+    def _guard(self, call: Callable[..., None], *args: Any) -> None:
+        try:
+            call(*args)
+        except Exception as error:  # noqa: BLE001  one broken circuit must not end the thread that serves all others
+            self._on_error(error)
+
+
+__all__ = ["Handler", "Loop", "Timer"]

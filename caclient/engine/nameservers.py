@@ -1,0 +1,133 @@
+"""Searching by TCP: the circuits to EPICS_CA_NAME_SERVERS.
+
+Each search that goes out by UDP also goes to every name server whose circuit is up and that has said it is version 4.12
+or newer. A dead one costs nothing but a connection attempt now and then. The circuit serves channels as well if the
+server turns out to have them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from caclient.config import Config
+from caclient.engine.circuits import Circuit, State
+from caclient.engine.lanes import Lane
+from caclient.engine.loop import Loop, Timer
+from caclient.engine.searches import Searches
+from caclient.engine.sockets import Address, is_numeric, resolve
+from caclient.errors import CAError
+from caclient.protocol.commands import SearchRequest
+
+SINCE: Final = 12
+"""The minor version from which a server answers searches on a circuit."""
+
+
+class NameServers:
+    """All name servers of a context. *Engine thread.*"""
+
+    def __init__(
+        self, loop: Loop, log: Lane, searches: Searches, config: Config, circuit: Callable[[Address, int], Circuit]
+    ) -> None:
+        self.servers = [NameServer(loop, log, address, config.conn_timeout, circuit) for address in config.name_servers]
+        self._searches = searches
+        if self.servers:
+            searches.broadcast_also.append(self.ask)
+
+    def start(self) -> None:
+        """Begin to connect to each."""
+        for server in self.servers:
+            server.start()
+
+    def stop(self) -> None:
+        """Connect no more."""
+        for server in self.servers:
+            server.stop()
+
+    def ask(self, requests: list[SearchRequest]) -> None:
+        """Send searches to all that can take them."""
+        for server in self.servers:
+            server.ask(requests)
+
+    def heard_version(self, circuit: Circuit) -> None:
+        """A server has told its version: if it is one of ours, ask it for all that is missing."""
+        if any(server.circuit is circuit for server in self.servers):
+            self._searches.boost()
+
+
+class NameServer:
+    """One address, and the circuit to it while there is one."""
+
+    def __init__(
+        self, loop: Loop, log: Lane, address: Address, retry: float, circuit: Callable[[Address, int], Circuit]
+    ) -> None:
+        self.address = address
+        self.circuit: Circuit | None = None
+        self.note = ""
+        self._loop = loop
+        self._log = log
+        self._retry = retry
+        self._delay = 0.5
+        self._make_circuit = circuit
+        self._timer: Timer | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        """Look up the name if it is one, and connect."""
+        if is_numeric(self.address[0]):
+            self._connect(self.address)
+        else:
+            self._log.push(self._resolve, self.address[0])
+
+    def stop(self) -> None:
+        """Connect no more; the context closes the circuit."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def ask(self, requests: list[SearchRequest]) -> None:
+        """Send searches if the server is up and new enough."""
+        circuit = self.circuit
+        if circuit is None or circuit.state is not State.OPEN or circuit.core.version < SINCE:
+            return
+        try:
+            circuit.enqueue(*(SearchRequest(request.name, request.cid, request.version) for request in requests))
+        except CAError:
+            return  # it has just gone; the names go to it when it is back
+        self._loop.call_soon(circuit.flush)
+
+    def _resolve(self, host: str) -> None:
+        """Look up the host name. *A lane: it may take seconds.*"""
+        ip = resolve(host)
+        if ip is None:
+            self.note = f"host {host} cannot be resolved"
+            self._loop.call_soon(self._later)
+        else:
+            self._loop.call_soon(self._connect, (ip, self.address[1]))
+
+    def _connect(self, address: Address) -> None:
+        if not self._stopped:
+            self.circuit = self._make_circuit(address, 0)
+            self.circuit.riders[self] = None
+
+    def _later(self) -> None:
+        if not self._stopped:
+            self._timer = self._loop.call_at(time.monotonic() + self._delay, self.start)
+            self._delay = min(self._delay * 2, max(self._retry, 0.5))
+
+    def circuit_open(self) -> None:
+        """It is there."""
+        self._delay = 0.5
+
+    def circuit_closed(self, reason: str) -> None:
+        """It is gone: try again later."""
+        self.circuit = None
+        self.note = reason
+        self._later()
+
+    def circuit_unresponsive(self) -> None:
+        """It hangs: searches go nowhere, but names are asked for by other ways."""
+
+    def circuit_responsive(self) -> None:
+        """It is back."""

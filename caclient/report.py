@@ -1,0 +1,127 @@
+"""What a context is doing, as figures: for people at 3 a.m. and for their monitoring."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from typing_extensions import Self
+
+if TYPE_CHECKING:
+    from caclient.context import Context
+    from caclient.engine.circuits import Circuit
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitReport:
+    """One TCP connection; times in seconds, None where nothing has been measured."""
+
+    address: tuple[str, int]
+    priority: int
+    state: str
+    version: int
+    channels: int
+    bytes_in: int
+    bytes_out: int
+    bytes_pending: int
+    age: float | None
+    last_heard: float | None
+    round_trip: float | None
+    late_replies: int
+    pauses: int
+
+    @classmethod
+    def of(cls, circuit: Circuit, now: float) -> Self:
+        """A circuit as it stands."""
+        return cls(
+            address=circuit.address,
+            priority=circuit.priority,
+            state=circuit.state.value,
+            version=circuit.core.version,
+            channels=len(circuit.core.channels),
+            bytes_in=circuit.bytes_in,
+            bytes_out=circuit.bytes_out,
+            bytes_pending=circuit.pending,
+            age=now - circuit.opened_at if circuit.opened_at else None,
+            last_heard=now - circuit.heard_at if circuit.heard_at else None,
+            round_trip=circuit.round_trip or None,
+            late_replies=sum(circuit.core.late.values()),
+            pauses=circuit.pauses,
+        )
+
+    def __str__(self) -> str:
+        heard = "never heard" if self.last_heard is None else f"last heard {self.last_heard:.1f} s ago"
+        trip = "" if self.round_trip is None else f", round trip {self.round_trip * 1e3:.2f} ms"
+        return (
+            f"{self.address[0]}:{self.address[1]} priority {self.priority}: {self.state}, CA 4.{self.version}, "
+            f"{self.channels} channels, {self.bytes_in} bytes in, {self.bytes_out} out, {heard}{trip}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A context at one moment; ``str()`` of it is meant to be read."""
+
+    circuits: tuple[CircuitReport, ...]
+    channels: dict[str, int]
+    searching: tuple[str, ...]
+    searches_sent: int
+    destinations: tuple[str, ...]
+    search_failures: dict[str, str]
+    duplicates: dict[str, tuple[tuple[str, int], tuple[str, int]]]
+    lanes_waiting: int
+    workers: int
+    subscriptions: int
+    pending: int
+    dropped: int
+    callback_errors: int
+    wakeups: int
+    engine_lag: float
+    beacons_from: int
+    repeater: str
+
+    @classmethod
+    def of(cls, context: Context) -> Self:
+        """A context as it stands. *Any thread.*"""
+        now = time.monotonic()
+        channels = context.channels()
+        states: dict[str, int] = {}
+        for channel in channels:
+            states[channel.state.value] = states.get(channel.state.value, 0) + 1
+        sinks = [sink for channel in channels for monitor in channel.monitors for sink in monitor.sinks]
+        waiting, workers = context.lanes.depth()
+        searches = context.searches
+        return cls(
+            circuits=tuple(CircuitReport.of(circuit, now) for circuit in list(context.circuits.values())),
+            channels=states,
+            searching=tuple(channel.name for channel in channels if channel.state.value == "searching"),
+            searches_sent=searches.datagrams_sent,
+            destinations=tuple(f"{host}:{port}" for host, port in searches.destinations),
+            search_failures={f"{host}:{port}": why for (host, port), why in list(searches.failures.items())},
+            duplicates=dict(context.duplicates),
+            lanes_waiting=waiting,
+            workers=workers,
+            subscriptions=len(sinks),
+            pending=sum(sink.pending for sink in sinks),
+            dropped=sum(sink.dropped for sink in sinks),
+            callback_errors=sum(sink.errors for sink in sinks),
+            wakeups=context.loop.wakeups,
+            engine_lag=context.loop.lag,
+            beacons_from=len(searches.beacons),
+            repeater="serving" if context.repeater.serving else "registered" if context.repeater.confirmed else "none",
+        )
+
+    def __str__(self) -> str:
+        states = ", ".join(f"{count} {state}" for state, count in sorted(self.channels.items())) or "none"
+        lines = [
+            f"channels: {states}",
+            f"searches: {len(self.searching)} names, {self.searches_sent} datagrams to {', '.join(self.destinations)}",
+            f"callbacks: {self.subscriptions} subscriptions, {self.pending} updates waiting, {self.dropped} dropped, "
+            f"{self.callback_errors} errors, {self.workers} workers",
+            f"engine: {self.wakeups} wake-ups, lag {self.engine_lag * 1e3:.1f} ms; repeater: {self.repeater}, "
+            f"beacons from {self.beacons_from} servers",
+            *(f"search to {where} fails: {why}" for where, why in self.search_failures.items()),
+            *(f"circuit {circuit}" for circuit in self.circuits),
+        ]
+        return "\n".join(lines)

@@ -1,0 +1,173 @@
+"""Questions to a server and the wait for their answers.
+
+A request is one object with one id. It leaves the circuit's books on every way out: a reply, an error, a timeout, a
+disconnect, Ctrl-C, a closed context.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from caclient.engine.circuits import Circuit
+from caclient.errors import AccessDeniedError, CATimeoutError, ChannelAccessError
+from caclient.protocol.command import Command
+from caclient.protocol.runs import ReplyRun
+from caclient.protocol.status import CAStatusCode
+
+
+class Request:
+    """A read or a write whose answer somebody waits for: ``done`` turns true once, with ``reply`` or ``error`` set."""
+
+    __slots__ = ("done", "error", "ioid", "name", "reply", "sent_at", "signal")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ioid = -1
+        self.done = False
+        self.reply: Any = None
+        self.error: Exception | None = None
+        self.sent_at = 0.0
+        self.signal = threading.Lock()
+        self.signal.acquire()
+
+    def receive(self, command: Any) -> None:
+        """The answer came. *The thread that reads the circuit.*"""
+        self.reply = command
+        self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """There will be no answer. *Any thread.*"""
+        self.error = error
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self.done:
+            self.done = True
+            self.signal.release()
+
+    def exchange(self, circuit: Circuit, command: Command, deadline: float) -> Any:
+        """Send and wait for the answer by the monotonic *deadline*, or what went wrong. *Any thread but the engine's.*"""
+        try:
+            circuit.exchange(command, self, deadline)
+        finally:
+            if not self.done and self.ioid >= 0:
+                circuit.forget(self.ioid)
+        return self._result(circuit)
+
+    def wait(self, circuit: Circuit, deadline: float) -> Any:
+        """Like ``exchange`` for what has been sent before. *Any thread but the engine's.*"""
+        try:
+            circuit.lead(self, deadline)
+        finally:
+            if not self.done:
+                circuit.forget(self.ioid)
+        return self._result(circuit)
+
+    def _result(self, circuit: Circuit) -> Any:
+        if self.error is not None:
+            raise self.error
+        if not self.done:
+            raise CATimeoutError(unanswered(self.name, self.sent_at, circuit))
+        status = self.reply.status
+        if not status.success:
+            raise failure(self.name, status)
+        return self.reply
+
+
+class SharedRequest(Request):
+    """A read whose answer a monitor takes as well, in its place among the updates."""
+
+    __slots__ = ("_take",)
+
+    def __init__(self, name: str, take: Callable[[Any], None]) -> None:
+        super().__init__(name)
+        self._take = take
+
+    def receive(self, command: Any) -> None:
+        """The answer came. *The thread that reads the circuit.*"""
+        self._take(command)
+        super().receive(command)
+
+
+class FreshRequest:
+    """A read whose answer goes goes somewhere without anybody waiting; if there is none, an update or a reconnect will do."""
+
+    __slots__ = ("_take", "done", "ioid", "sent_at", "signal")
+
+    def __init__(self, take: Callable[[Any], None]) -> None:
+        self._take = take
+        self.done = False
+        self.signal: Any = None
+        self.ioid = -1
+        self.sent_at = 0.0
+
+    def receive(self, item: Any) -> None:
+        """The answer came. *The thread that reads the circuit.*"""
+        if item.status.success:
+            self._take(item)
+
+    def fail(self, _error: Exception) -> None:
+        """There will be no answer."""
+
+
+class BulkRequest:
+    """Reads sent as one buffer. Answers are kept as they come, runs whole, and sorted by the caller."""
+
+    __slots__ = ("answers", "done", "error", "first", "left", "sent_at", "signal")
+
+    def __init__(self, count: int) -> None:
+        self.answers: list[Any] = []
+        self.left = count
+        self.first = 0
+        self.done = count == 0
+        self.error: Exception | None = None
+        self.sent_at = time.monotonic()
+        self.signal = threading.Lock()
+        self.signal.acquire()
+
+    def receive(self, item: Any) -> None:
+        """An answer, or a run of them. *The thread that reads the circuit.*"""
+        self.answers.append(item)
+        self.left -= len(item.ioids) if type(item) is ReplyRun else 1
+        if self.left <= 0:
+            self._finish()
+
+    def fail(self, error: Exception) -> None:
+        """What has not come will not. *Any thread.*"""
+        self.error = error
+        self._finish()
+
+    def _finish(self) -> None:
+        if not self.done:
+            self.done = True
+            self.signal.release()
+
+    def wait(self, circuit: Circuit, count: int, deadline: float) -> None:
+        """Wait for all answers, or as many as come by the monotonic *deadline*. *Any thread but the engine's.*"""
+        try:
+            circuit.lead(self, deadline)
+        finally:
+            if not self.done:
+                for ioid in range(self.first, self.first + count):
+                    circuit.forget(ioid)
+
+
+def failure(name: str, status: CAStatusCode) -> Exception:
+    """The exception for a status that is not normal."""
+    text = f"'{name}': {status.name}: {status.description}"
+    if status.name in ("ECA_NORDACCESS", "ECA_NOWTACCESS"):
+        return AccessDeniedError(text)
+    return ChannelAccessError(text, status)
+
+
+def unanswered(name: str, sent_at: float, circuit: Circuit) -> str:
+    """What is known when no answer has come."""
+    now = time.monotonic()
+    return (
+        f"'{name}': no answer {now - sent_at:.3f} s after the request was sent to {circuit.name}; "
+        f"connected for {now - circuit.opened_at:.1f} s, last heard {now - circuit.heard_at:.3f} s ago, "
+        f"{circuit.pending} bytes not yet taken by the kernel"
+    )

@@ -1,0 +1,365 @@
+"""Monitors: what the server sends for a channel, cached and handed to callbacks.
+
+A ``Monitor`` is one subscription on the wire, made again each time its channel becomes ready. It keeps the newest reading.
+``Subscription`` is what a user holds: a callback on a lane, fed by a monitor; any number of them share one monitor.
+
+The wire side (``receive``) runs on the thread that reads the circuit and only files; readings of runs are built on the
+lane. A subscription's queue is bounded: what does not fit pushes the oldest out, is counted in ``dropped``, and if that
+goes on the server is asked to pause.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+from typing_extensions import Self
+
+from caclient.dbr import Reading
+from caclient.engine.lanes import Lane, report_error
+from caclient.errors import CAError, CATimeoutError
+from caclient.protocol.commands import (
+    ErrorResponse,
+    EventAddResponse,
+    ReadNotifyRequest,
+)
+from caclient.protocol.runs import UpdateRun
+from caclient.request import FreshRequest
+
+if TYPE_CHECKING:
+    from caclient.channel import Channel
+
+log = logging.getLogger("caclient.subscription")
+
+DBE_VALUE: Final = 1
+DBE_LOG: Final = 2
+DBE_ALARM: Final = 4
+DBE_PROPERTY: Final = 8
+DEFAULT_MASK: Final = DBE_VALUE | DBE_ALARM
+
+AUTO_MONITOR: Final = 65_536
+"""Elements from which on a PV is not monitored unless asked for: a camera is read when it is wanted."""
+LIMIT: Final = 100_000
+"""Updates that wait for one callback at the most."""
+LIMIT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of arrays that wait for one callback at the most."""
+_PAUSE_AFTER: Final = 10_000
+"""Updates dropped by one subscription between two pauses asked of the server."""
+_SLICE: Final = 256
+"""Callbacks between two looks at the clock."""
+_SLICE_SECONDS: Final = 0.01
+
+ReadingCallback = Callable[[Reading], Any]
+RunCallback = Callable[[Any], Any]
+
+
+class Monitor:
+    """One subscription on the wire, kept over reconnects, and the newest reading it brought."""
+
+    __slots__ = ("automatic", "channel", "core_id", "fresh", "last", "mask", "sinks", "users")
+
+    def __init__(self, channel: Channel, mask: int) -> None:
+        self.channel = channel
+        self.mask = mask
+        self.automatic = True
+        """Nobody has asked for updates expressly: large arrays are then left alone."""
+        self.fresh = False
+        """Whether ``last`` came on the present connection."""
+        self.users = 0
+        self.core_id: int | None = None
+        self.last: Reading | None = None
+        self.sinks: tuple[Subscription, ...] = ()
+
+    # -- engine thread -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Ask the server for updates, now that the channel is ready. *Engine thread.*"""
+        channel = self.channel
+        core, circuit = channel.core, channel.circuit
+        if core is None or circuit is None or self.core_id is not None:
+            return
+        if self.automatic and not self.sinks and channel.count >= AUTO_MONITOR:
+            return
+        count = core.count_for(1 if channel.count == 1 else 0)
+        try:
+            self.core_id = circuit.subscribe(core, channel.time_type, count, self.mask, self)
+        except CAError:
+            return  # the circuit has just gone; the channel comes back and starts this again
+        channel.context.flush_soon(circuit)
+
+    def stop(self) -> None:
+        """Have the server send no more. *Engine thread.*"""
+        channel, core_id = self.channel, self.core_id
+        self.core_id = None
+        self.fresh = False
+        if core_id is None or channel.core is None or channel.circuit is None:
+            return
+        try:
+            channel.circuit.enqueue(channel.core.unsubscribe(core_id))
+        except CAError:
+            return
+        channel.context.flush_soon(channel.circuit)
+
+    def lost(self) -> None:
+        """The circuit has gone, and the subscription with it. *Engine thread.*"""
+        self.core_id = None
+        self.fresh = False
+
+    def refresh(self) -> None:
+        """Read the value once, for what may have been missed. *Engine thread.*"""
+        self._read(self.take)
+
+    def welcome(self, sink: Subscription) -> None:
+        """Give the current value to a callback that came later than the first. *Engine thread.*"""
+        if self.core_id is not None:
+            self._read(lambda reply: sink.offer(1, self.channel.reading(reply)))
+
+    def _read(self, take: Callable[[Any], None]) -> None:
+        channel = self.channel
+        core, circuit = channel.core, channel.circuit
+        if core is None or circuit is None:
+            return
+        count = core.count_for(1 if channel.count == 1 else 0)
+        try:
+            circuit.ask(ReadNotifyRequest(channel.time_type, count, core.sid, 0), FreshRequest(take))
+        except CAError:
+            return  # the circuit has just gone; the channel comes back with a value
+
+    # -- the thread that reads the circuit -----------------------------------------------------------------------------
+
+    def receive(self, item: Any) -> None:
+        """An update, a run of them, or why there is none. *The thread that reads the circuit.*"""
+        if type(item) is UpdateRun:
+            self._take_run(item)
+        elif type(item) is EventAddResponse:
+            self.take(item)
+        elif type(item) is ErrorResponse:
+            self.channel.context.log.push(_log_refusal, (self.channel.name, item.status))
+
+    def take(self, update: Any) -> None:
+        """A single value: an update, or the answer to a read. *The thread that reads the circuit.*"""
+        if not update.status.success:
+            return  # no read access, or the value cannot be had: access rights or the alarm say so
+        self.last = reading = self.channel.reading(update)
+        self.fresh = True
+        for sink in self.sinks:
+            sink.offer(1, reading)
+
+    def _take_run(self, run: UpdateRun) -> None:
+        rows = run.rows
+        self.last = self.channel.readings(run.data_type, rows[-1:])[0]
+        self.fresh = True
+        for sink in self.sinks:
+            sink.offer(len(rows), run)
+
+
+class Subscription:
+    """A callback that is given every reading of a PV, in order, until ``close()``.
+
+    ``policy="all"`` queues up to 100,000 updates (64 MiB of arrays); ``policy="latest"`` keeps only the newest one while
+    the callback is busy. ``dropped`` counts what the callback was too slow for. Also a context manager. *Any thread.*
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callback",
+        "_lane",
+        "_limit",
+
+        "_offered",
+        "_on_close",
+        "_pause_at",
+        "_pushed_out",
+        "_runs",
+        "_skipped",
+        "_taken",
+        "closed",
+        "monitor",
+        "policy",
+    )
+
+    def __init__(
+        self,
+        monitor: Monitor,
+        callback: Callable[[Any], Any],
+        lane: Lane,
+        policy: str,
+        runs: bool,
+        on_close: Callable[[Subscription], None],
+    ) -> None:
+        self.monitor = monitor
+        self._callback = callback
+        self._lane = lane
+        self._runs = runs
+        self._on_close = on_close
+        self._limit = 1 if policy == "latest" else LIMIT
+        self._offered = 0
+        self._taken = 0
+        self._pause_at = _PAUSE_AFTER
+        self.policy = policy
+        self._pushed_out = 0  # counted by the thread that reads the circuit
+        self._skipped = 0  # counted by the lane
+        self.closed = False
+
+    @property
+    def pvname(self) -> str:
+        """The name of the PV."""
+        return self.monitor.channel.name
+
+    @property
+    def pending(self) -> int:
+        """Updates that wait for the callback."""
+        return max(0, self._offered - self._taken - self._pushed_out)
+
+    @property
+    def dropped(self) -> int:
+        """Updates that were never given to the callback, because newer ones pushed them out."""
+        return self._pushed_out + self._skipped
+
+    @property
+    def errors(self) -> int:
+        """How often the callback has raised."""
+        return self._lane.errors
+
+    def close(self) -> None:
+        """Call the callback no more; closing twice is no error. A call that runs is not waited for."""
+        if not self.closed:
+            self.closed = True
+            self._on_close(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{self.pending} pending"
+        return f"<Subscription to {self.pvname!r}, policy {self.policy!r}, {state}, {self.dropped} dropped>"
+
+    def offer(self, count: int, item: Any) -> None:
+        """Queue a reading, or a run of *count* updates. *The thread that reads the circuit.*"""
+        limit = self._limit
+        if type(item) is Reading and item.count > 1:
+            limit = max(1, min(limit, LIMIT_BYTES // max(1, getattr(item[0], "nbytes", 1))))
+        jobs = self._lane.jobs
+        self._offered += count
+        while jobs and self._offered - self._taken - self._pushed_out > limit:
+            self._drop_oldest()
+        self._lane.push(self._dispatch, (count, item))
+
+    def _drop_oldest(self) -> None:
+        jobs = self._lane.jobs
+        others = []
+        try:
+            while (job := jobs.popleft())[0] != self._dispatch:
+                others.append(job)  # the lane is shared with a PV's connection callbacks, which are never dropped
+        except IndexError:
+            return  # the worker was quicker
+        finally:
+            jobs.extendleft(reversed(others))
+        self._pushed_out += job[1][0]
+        if self._pushed_out >= self._pause_at:
+            self._pause_at = self._pushed_out + _PAUSE_AFTER
+            circuit = self.monitor.channel.circuit
+            if circuit is not None:
+                circuit.pause_updates()
+
+    # -- lane ----------------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, what: tuple[int, Any]) -> None:
+        count, item = what
+        self._taken += count
+        if self.closed:
+            return
+        if type(item) is not UpdateRun:
+            if type(item) is list:
+                self._call_each(item)
+            else:
+                self._callback([item] if self._runs else item)
+        elif self._runs:
+            self._callback(item.rows)
+        else:
+            rows = item.rows[-1:] if self.policy == "latest" else item.rows
+            self._skipped += count - len(rows)
+            self._call_each(self.monitor.channel.readings(item.data_type, rows))
+
+    def _call_each(self, readings: list[Reading]) -> None:
+        callback = self._callback
+        over = time.monotonic() + _SLICE_SECONDS
+        for start in range(0, len(readings), _SLICE):
+            if self.closed:
+                return
+            if start and time.monotonic() > over:
+                self._put_back(readings[start:])
+                return
+            for reading in readings[start : start + _SLICE]:
+                try:
+                    callback(reading)
+                except BaseException as error:  # noqa: BLE001  user code
+                    report_error(self._lane, error)
+
+    def _put_back(self, readings: list[Reading]) -> None:
+        self._taken -= len(readings)
+        self._lane.push_front(self._dispatch, (len(readings), readings))
+
+
+class Updates:
+    """An iterator over the readings of a PV, from the current one on; the queue keeps the newest 100,000."""
+
+    def __init__(self, subscribe: Callable[[ReadingCallback], Subscription], name: str, timeout: float | None) -> None:
+        self._readings: deque[Reading] = deque(maxlen=LIMIT)
+        self._news = threading.Condition()
+        self._name = name
+        self._timeout = timeout
+        self._subscription = subscribe(self._put)
+
+    def _put(self, reading: Reading) -> None:
+        with self._news:
+            self._readings.append(reading)
+            self._news.notify()
+
+    def __iter__(self) -> Iterator[Reading]:
+        return self
+
+    def __next__(self) -> Reading:
+        """The next reading.
+
+        :raises CATimeoutError: if none comes within the timeout.
+        """
+        reading = self.next(self._timeout)
+        if reading is None:
+            raise CATimeoutError(f"'{self._name}': no update within {self._timeout:g} s")
+        return reading
+
+    def next(self, timeout: float | None) -> Reading | None:
+        """The next reading, or None if none comes within *timeout* seconds."""
+        with self._news:
+            if not self._news.wait_for(lambda: bool(self._readings), timeout):
+                return None
+            return self._readings.popleft()
+
+    def close(self) -> None:
+        """End the subscription."""
+        self._subscription.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _log_refusal(what: tuple[str, Any]) -> None:
+    name, status = what
+    log.warning("'%s': the server refused the subscription: %s: %s", name, status.name, status.description)
+
