@@ -105,9 +105,9 @@ class VirtualCircuit(Ledger):
         if judge is not None:
             judge(command)
         self.standing = following
-        payload = command.wire_payload()
-        if not payload:
+        if not command.payload:
             return [head]
+        payload = command.wire_payload()
         return [head + payload] if len(payload) <= JOINED else [head, payload]
 
     def _unsayable(self, command: Command) -> Exception:
@@ -145,22 +145,24 @@ class VirtualCircuit(Ledger):
 
     def _heard(self, messages: Iterable[Any]) -> list[Item]:
         items: list[Item] = []
-        judges = self._judges
+        judge_of = self._judges.get
         try:
             for message in messages:
                 kind = message.__class__
                 if kind is Run:
                     self._hear_run(message, items)
                     continue
-                following = self.standing.moves.get(kind)
+                standing = self.standing
+                following = standing.moves.get(kind)
                 if following is None:
-                    raise self.illegal(message, "circuit", self.standing)
-                judge = judges.get(kind)
+                    raise self.illegal(message, "circuit", standing)
+                judge = judge_of(kind)
                 if judge is not None:
                     message = judge(message)
                     if message is None:
                         continue
-                self.standing = following
+                if following is not standing:
+                    self.standing = following
                 items.append(message)
         except RemoteProtocolError as error:
             self._break(error)
@@ -224,11 +226,11 @@ class VirtualCircuit(Ledger):
             raise
         return commands, self._stream.needed
 
-    def process_command(self, command: Command) -> None:
-        """Police a command that `recv` gave."""
-        self._heard((command,))
+    def process_command(self, command: Command) -> bool:
+        """Police a command that `recv` gave: whether it is to be heeded, false if it came too late."""
         if command.__class__ is EventCancelResponse:
             self._cancel_replies.discard(command.parameter2)
+        return bool(self._heard((command,)))
 
     def _recognised(self, command: Any) -> Any:
         """Tell the reply to a cancel from an update without payload."""

@@ -92,12 +92,8 @@ class Ledger:
             ClearChannelRequest: self._clear,
             ClearChannelResponse: self._cleared,
             WriteRequest: self._use,
-            ReadNotifyRequest: self._request,
-            WriteNotifyRequest: self._request,
-            ReadRequest: self._request,
-            ReadNotifyResponse: self._reply,
-            WriteNotifyResponse: self._reply,
-            ReadResponse: self._reply,
+            **dict.fromkeys((ReadNotifyRequest, WriteNotifyRequest, ReadRequest), self._request),
+            **dict.fromkeys((ReadNotifyResponse, WriteNotifyResponse, ReadResponse), self._reply),
             EventAddRequest: self._subscribe,
             EventAddResponse: self._update,
             EventCancelRequest: self._cancel,
@@ -202,18 +198,22 @@ class Ledger:
 
     def _channel_of(self, command: Command) -> Channel | None:
         """The channel of a request, legal for it; None if the server has disconnected it meanwhile."""
-        sid = command.parameter1
-        channel = self.channels_sid.get(sid)
+        channel = self.channels_sid.get(command.parameter1)
         if channel is None:
-            if self._is_server and sid in self._departed:
-                self.count_late(command.__class__)
-                return None
-            raise self.fault(command, f"no channel has sid {sid}: it has to be created first")
+            self._no_channel(command)
+            return None
         if command.__class__ not in channel.standing.moves:
             raise self.illegal(command, f"channel {channel.name!r}", channel.standing)
         if self._is_server:
             command.owner = channel
         return channel
+
+    def _no_channel(self, command: Command) -> None:
+        """Count what a client sent before it saw its channel disconnected; raise for the rest."""
+        sid = command.parameter1
+        if not (self._is_server and sid in self._departed):
+            raise self.fault(command, f"no channel has sid {sid}: it has to be created first")
+        self.count_late(command.__class__)
 
     def _create(self, command: CreateChanRequest) -> Command:
         self._check_create(command)

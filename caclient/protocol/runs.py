@@ -7,6 +7,7 @@ is, for nothing in it changes a state.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -136,6 +137,9 @@ def by_id(rows: Rows) -> list[tuple[int, Rows]] | None:
 
 def by_request(requests: list[Any]) -> list[tuple[Any, slice]] | None:
     """Stretches of the same request, which only bulk reads have; None if there are too many for that to be cheaper."""
+    first = requests[0]
+    if first.__class__ is ReadRows and requests.count(first) == len(requests):
+        return [(first, slice(None))]
     stretches: list[tuple[Any, slice]] = []
     start = 0
     for _, members in groupby(requests, key=id):
@@ -169,11 +173,14 @@ def _commands(kind: type[Command], rows: Rows, owner: Any) -> list[Command]:
 
 
 def _single(kind: type[Command], data: bytes, stride: int, owner: Any) -> Iterator[Command]:
-    for offset in range(0, len(data), stride):
-        _, _, type_field, count, parameter1, parameter2 = SHORT.unpack_from(data, offset)
+    message = struct.Struct(f"{SHORT.format}{stride - SHORT_SIZE}s")
+    for _, _, type_field, count, parameter1, parameter2, payload in message.iter_unpack(data):
         command = kind.__new__(kind)
-        Command.__init__(
-            command, type_field, count, parameter1, parameter2, data[offset + SHORT_SIZE : offset + stride]
-        )
+        command.type_field = type_field
+        command.count_field = count
+        command.parameter1 = parameter1
+        command.parameter2 = parameter2
+        command.payload = payload
+        command.extended = False
         command.owner = owner
         yield command

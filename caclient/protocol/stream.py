@@ -99,7 +99,7 @@ class Stream:
             stop = offset + SHORT_SIZE + size
             if runs and count == 1 and parameter1 == NORMAL and number in _RUN_COMMANDS and offset >= singles_until:
                 ahead = offset + _AHEAD * (SHORT_SIZE + size)
-                if data[offset : offset + _HEAD] == data[ahead : ahead + _HEAD]:
+                if ahead < end and data[offset : offset + _HEAD] == data[ahead : ahead + _HEAD]:
                     run = find_run(classes[number], data, offset, type_field, size)
                     if run is not None:
                         yield run
