@@ -121,7 +121,7 @@ def memory_each(count: int, before: int) -> Numbers:
 
 
 def lateness(late: list[float], seconds: float) -> Numbers:
-    """CPU in per cent of one core, how late (ms) updates are, and how many a second; callbacks fill `late` (seconds)."""
+    """CPU in per cent of one core, how late (ms) updates are, how many a second; callbacks fill `late` (seconds)."""
     time.sleep(0.5)
     late.clear()
     start, cpu = clock(), time.process_time()
