@@ -114,6 +114,8 @@ class IocProcess:
     def pause(self) -> None:
         """Freeze it: its sockets stay open, its kernel acknowledges, nothing answers."""
         self._signal(signal.SIGSTOP)
+        assert self.process is not None
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)  # the signal takes effect in its own time
 
     def resume(self) -> None:
         """Let it go on after `pause`."""

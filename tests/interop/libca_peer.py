@@ -50,14 +50,17 @@ os._exit(0)  # libca's own clean-up at exit is not what is looked at here
 
 _GET_ALL = """
 pvs = [PV(name, form="ctrl") for name in {names!r}]
+stamped = {{name: PV(name, form="time", auto_monitor=False) for name in {names!r}}}
 result = {{}}
 for pv in pvs:
     assert pv.wait_for_connection(5.0), pv.pvname
     value = pv.get(timeout=5.0)
+    assert stamped[pv.pvname].wait_for_connection(5.0)
+    stamped[pv.pvname].get(timeout=5.0)
     result[pv.pvname] = dict(
         value=value, char_value=pv.get(as_string=True), type=pv.type, count=pv.count, nelm=pv.nelm,
-        severity=pv.severity, status=pv.status, timestamp=pv.timestamp, units=pv.units, precision=pv.precision,
-        enum_strs=pv.enum_strs, read_access=pv.read_access, write_access=pv.write_access, host=pv.host,
+        severity=pv.severity, status=pv.status, timestamp=stamped[pv.pvname].timestamp,
+        units=pv.units, precision=pv.precision, enum_strs=pv.enum_strs, read_access=pv.read_access, write_access=pv.write_access, host=pv.host,
         upper_disp_limit=pv.upper_disp_limit, lower_disp_limit=pv.lower_disp_limit,
         upper_alarm_limit=pv.upper_alarm_limit, lower_alarm_limit=pv.lower_alarm_limit,
         upper_warning_limit=pv.upper_warning_limit, lower_warning_limit=pv.lower_warning_limit,
