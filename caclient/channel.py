@@ -224,6 +224,8 @@ class Channel:
                 reply = request.exchange(circuit, command, deadline)
         except LocalProtocolError as error:
             raise DisconnectedError(f"'{self.name}' was disconnected: {error}") from None
+        if isinstance(request, SharedRequest) and request.reading is not None:
+            return request.reading  # large arrays are decoded where they lie, so only once
         return self.reading(reply)
 
     def reading(self, reply: Any) -> Reading:
@@ -231,7 +233,9 @@ class Channel:
         if self.decode is not None and reply.data_type == self.time_type:
             return self.decode(reply.payload, 0, self.control)
         payload = reply.payload
-        own = isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
+        own = (
+            isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
+        )
         return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, self.control, own)
 
     def readings(self, data_type: int, rows: Any) -> list[Reading]:
@@ -542,4 +546,3 @@ _HANDLERS: dict[type, Callable[[Channel, Any], None]] = {
 def _log_write_failure(what: tuple[str, Any]) -> None:
     name, status = what
     log.warning("'%s': a put was refused by the server: %s: %s", name, status.name, status.description)
-

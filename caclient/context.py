@@ -29,7 +29,7 @@ from caclient.engine.circuits import State as CircuitState
 from caclient.engine.lanes import Lane, Lanes
 from caclient.engine.loop import Loop
 from caclient.engine.nameservers import NameServers
-from caclient.engine.repeater import RepeaterLink
+from caclient.engine.registration import Registration
 from caclient.engine.searches import Searches
 from caclient.engine.sockets import Address, local_addresses
 from caclient.errors import BadValueError, ContextClosedError
@@ -78,13 +78,13 @@ class Context:
         self.lock = threading.Lock()
         self.identity = (_user_name(), socket.gethostname())
         self.closed = False
-        self.started_at = time.monotonic()
         self._cids = itertools.count(1)
         self._channels: dict[tuple[str, int], Channel] = {}
         self._by_cid: dict[int, Channel] = {}
         self._dropped: deque[tuple[Channel, Monitor | None]] = deque()
         self._pvs: dict[str, PV] = {}
         self._asleep = False
+        self._later: list[Monitor] = []
         self._make_engine()
         self._start_engine()
         _contexts.add(self)
@@ -259,10 +259,10 @@ class Context:
         self.duplicates: dict[str, tuple[Address, Address]] = {}
         self._failures: dict[Address, tuple[int, float]] = {}
         self._dirty: set[Circuit] = set()
-        self._later: list[Monitor] = []
+        self._later = []
         self.searches = Searches(self.loop, self.log, self.config, self._found, self._beacon)
         self.name_servers = NameServers(self.loop, self.log, self.searches, self.config, self.circuit)
-        self.repeater = RepeaterLink(self.loop, self.searches, self.config.repeater_port)
+        self.repeater = Registration(self.loop, self.searches, self.config.repeater_port)
 
     def _start_engine(self) -> None:
         for start in (self.searches.start, self.name_servers.start, self.repeater.start):
@@ -413,10 +413,10 @@ class Context:
         waiting = [circuit for circuit in self.circuits.values() if circuit.pending]
         for circuit in waiting:
             circuit.flush()
-        if any(circuit.pending and circuit.state is CircuitState.OPEN for circuit in waiting):
-            if time.monotonic() < deadline:
-                self.loop.call_at(time.monotonic() + 0.005, lambda: self._close(deadline, done))
-                return
+        stuck = any(circuit.pending and circuit.state is CircuitState.OPEN for circuit in waiting)
+        if stuck and time.monotonic() < deadline:
+            self.loop.call_at(time.monotonic() + 0.005, lambda: self._close(deadline, done))
+            return
         self.repeater.stop()
         self.name_servers.stop()
         self.searches.stop()
@@ -478,7 +478,7 @@ def _user_name() -> str:
         return "unknown"
 
 
-def _check_name(name: str, priority: int) -> None:
+def _check_name(name: object, priority: int) -> None:
     if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise BadValueError(f"{name!r} is no PV name: text, not empty, without NUL")
     if not 0 <= priority <= 99:
@@ -507,4 +507,3 @@ def _log_error(what: tuple[str, ErrorResponse]) -> None:
 
 def _log_engine_error(error: BaseException) -> None:
     log.error("internal error on the engine thread", exc_info=error)
-

@@ -67,7 +67,7 @@ class PV:
         context: Context | None = None,
     ) -> None:
         self._closed = True  # until there is something to close
-        self.pvname = pvname.strip() if isinstance(pvname, str) else pvname
+        self.pvname = str(pvname).strip()
         self.priority = priority
         self.timeout = timeout
         self.auto_monitor = auto_monitor
@@ -144,7 +144,7 @@ class PV:
             channel.put_since_read = False
             reading = channel.read(deadline, count=count, monitor=self._monitor)
             channel.floor = (reading[3], reading[4])
-        if count is None and self._monitor is None:
+        if count is None:
             self._newest = reading
         return reading
 
@@ -564,4 +564,3 @@ def _put_form(channel: Channel, value: Any) -> tuple[ChannelType, int]:
     if length > channel.count:
         raise BadValueError(f"'{channel.name}': {length} elements for a channel that holds {channel.count}")
     return native, length
-

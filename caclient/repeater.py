@@ -1,130 +1,19 @@
 """``caclient-repeater``: the daemon that hands every beacon of a host's port on to all Channel Access clients there.
 
 Clients of this package need none, for one of them serves the others; it is for hosts with other clients, or with a
-service manager. The rules are in `protocol/fanout.py`; here are the sockets. Each client is sent to from a connected
-socket of its own, because only then does the kernel tell that a client has gone. The port is owned without
-SO_REUSEADDR: that is how the programs of a host agree on which of them is the repeater.
+service manager.
 """
 
 from __future__ import annotations
 
 import argparse
 import errno
-import ipaddress
 import signal
-import socket
 import sys
-from collections.abc import Iterable, Sequence
-
-from typing_extensions import Self
+from collections.abc import Sequence
 
 from caclient.config import Config
-from caclient.protocol.fanout import Address, Fanout
-
-MAX_DATAGRAM = 65536
-
-
-class Repeater:
-    """Owns the beacon port, and a socket for each client. One thread.
-
-    :raises OSError: EADDRINUSE if another repeater is running.
-    """
-
-    def __init__(self, port: int) -> None:
-        self.fanout = Fanout(is_local=is_local, is_alive=is_alive)
-        self._outlets: dict[Address, socket.socket] = {}
-        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            self._sock.bind(("0.0.0.0", port))
-        except OSError:
-            self._sock.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    @property
-    def address(self) -> Address:
-        """Where beacons and registrations are received."""
-        host, port = self._sock.getsockname()
-        return host, port
-
-    def join(self, groups: Iterable[str]) -> list[str]:
-        """Receive what is sent to these multicast groups too; gives what went wrong, one line each."""
-        problems = []
-        for group in groups:
-            try:
-                membership = socket.inet_aton(group) + socket.inet_aton("0.0.0.0")
-                self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
-            except OSError as error:
-                problems.append(f"multicast group {group} cannot be joined: {error.strerror}")
-        return problems
-
-    def receive(self) -> None:
-        """Wait for one datagram, and do what it asks for."""
-        try:
-            datagram, source = self._sock.recvfrom(MAX_DATAGRAM)
-        except ConnectionError:
-            return  # Windows tells here of a client that has gone
-        for client, copy in self.fanout.received(datagram, source):
-            self._send(client, copy)
-        for client in [client for client in self._outlets if client not in self.fanout]:
-            self._outlets.pop(client).close()
-
-    def close(self) -> None:
-        """Let the port go."""
-        for sock in (self._sock, *self._outlets.values()):
-            sock.close()
-        self._outlets.clear()
-
-    def _send(self, client: Address, datagram: bytes) -> None:
-        try:
-            self._outlet(client).send(datagram)
-        except ConnectionRefusedError:
-            # of an earlier datagram: meanwhile another client may have come up on that port
-            if is_alive(client):
-                self._send_again(client, datagram)
-            else:
-                self.fanout.dead(client)
-        except OSError:
-            pass  # a full buffer or so: lost, as any datagram may be
-
-    def _send_again(self, client: Address, datagram: bytes) -> None:
-        try:
-            self._outlet(client).send(datagram)
-        except OSError:
-            self.fanout.dead(client)
-
-    def _outlet(self, client: Address) -> socket.socket:
-        outlet = self._outlets.get(client)
-        if outlet is None:
-            outlet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            outlet.setblocking(False)
-            outlet.connect(client)
-            self._outlets[client] = outlet
-        return outlet
-
-
-def is_local(ip: str) -> bool:
-    """Whether an IP address is one of this host's: a socket can be bound to it."""
-    return _can_bind((ip, 0))
-
-
-def is_alive(client: Address) -> bool:
-    """Whether somebody owns a port of this host: no other socket can be bound to it."""
-    return not _can_bind(("0.0.0.0", client[1]))
-
-
-def multicast_groups(config: Config) -> list[str]:
-    """The groups that beacons may come by: those of the beacon destinations, or else of the search destinations."""
-    for addresses in (config.beacon_addr_list, config.addr_list):
-        groups = [host for host, _ in addresses if _is_multicast(host)]
-        if groups:
-            return groups
-    return []
+from caclient.engine.repeater import Repeater, multicast_groups
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,22 +44,6 @@ def _cannot_listen(error: OSError, port: int) -> int:
         return 0
     print(f"caclient-repeater: UDP port {port}: {error.strerror}", file=sys.stderr)
     return 1
-
-
-def _can_bind(address: Address) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            sock.bind(address)
-        except OSError:
-            return False
-    return True
-
-
-def _is_multicast(host: str) -> bool:
-    try:
-        return ipaddress.IPv4Address(host).is_multicast
-    except ValueError:
-        return False  # a host name
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from caclient.dbr import Reading
 from caclient.engine.circuits import Circuit
 from caclient.errors import AccessDeniedError, CATimeoutError, ChannelAccessError
 from caclient.protocol.command import Command
@@ -80,15 +81,16 @@ class Request:
 class SharedRequest(Request):
     """A read whose answer a monitor takes as well, in its place among the updates."""
 
-    __slots__ = ("_take",)
+    __slots__ = ("_take", "reading")
 
-    def __init__(self, name: str, take: Callable[[Any], None]) -> None:
+    def __init__(self, name: str, take: Callable[[Any], Reading | None]) -> None:
         super().__init__(name)
         self._take = take
+        self.reading: Reading | None = None
 
     def receive(self, command: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
-        self._take(command)
+        self.reading = self._take(command)
         super().receive(command)
 
 
@@ -97,7 +99,7 @@ class FreshRequest:
 
     __slots__ = ("_take", "done", "ioid", "sent_at", "signal")
 
-    def __init__(self, take: Callable[[Any], None]) -> None:
+    def __init__(self, take: Callable[[Any], Any]) -> None:
         self._take = take
         self.done = False
         self.signal: Any = None

@@ -119,7 +119,7 @@ class Monitor:
         if self.core_id is not None:
             self._read(lambda reply: sink.offer(1, self.channel.reading(reply)))
 
-    def _read(self, take: Callable[[Any], None]) -> None:
+    def _read(self, take: Callable[[Any], Any]) -> None:
         channel = self.channel
         core, circuit = channel.core, channel.circuit
         if core is None or circuit is None:
@@ -141,14 +141,18 @@ class Monitor:
         elif type(item) is ErrorResponse:
             self.channel.context.log.push(_log_refusal, (self.channel.name, item.status))
 
-    def take(self, update: Any) -> None:
-        """A single value: an update, or the answer to a read. *The thread that reads the circuit.*"""
+    def take(self, update: Any) -> Reading | None:
+        """A single value: an update, or the answer to a read. *The thread that reads the circuit.*
+
+        None if there is no value: no read access, or it cannot be had, which access rights or the alarm tell.
+        """
         if not update.status.success:
-            return  # no read access, or the value cannot be had: access rights or the alarm say so
+            return None
         self.last = reading = self.channel.reading(update)
         self.fresh = True
         for sink in self.sinks:
             sink.offer(1, reading)
+        return reading
 
     def _take_run(self, run: UpdateRun) -> None:
         rows = run.rows
@@ -170,7 +174,6 @@ class Subscription:
         "_callback",
         "_lane",
         "_limit",
-
         "_offered",
         "_on_close",
         "_pause_at",
@@ -362,4 +365,3 @@ class Updates:
 def _log_refusal(what: tuple[str, Any]) -> None:
     name, status = what
     log.warning("'%s': the server refused the subscription: %s: %s", name, status.name, status.description)
-

@@ -12,9 +12,11 @@ import sys
 
 import pytest
 
-from caclient import repeater as module
+from caclient import repeater as daemon
 from caclient.config import Config
-from caclient.repeater import Repeater, is_alive, is_local, main, multicast_groups
+from caclient.engine import repeater as module
+from caclient.engine.repeater import Repeater, is_alive, is_local, multicast_groups
+from caclient.repeater import main
 from tests.ports import free_port
 
 REGISTER = bytes.fromhex("00180000000000000000000000000000")
@@ -229,7 +231,7 @@ class TestMain:
     def test_is_what_the_module_runs(self, port, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["caclient-repeater"])
         with Repeater(port), pytest.raises(SystemExit) as exited:
-            runpy.run_path(module.__file__, run_name="__main__")
+            runpy.run_path(daemon.__file__, run_name="__main__")
         assert exited.value.code == 0
         assert "Another repeater" in capsys.readouterr().out
 

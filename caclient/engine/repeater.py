@@ -1,124 +1,144 @@
-"""Beacons reach a client through the host's repeater: registering with one, or serving as one.
+"""The host's repeater as sockets: what owns the beacon port, in the daemon or in one of the clients.
 
-Only one program of a host can own the beacon port. If nobody confirms our registration we take the port and serve every
-other client of the host from the selector thread; no process is ever started. If another owns it we register, and ask
-again from time to time, so that the death of a repeater is noticed and one of its clients takes over. Without beacons
-everything works, only later.
-
-All methods run on the engine thread.
+The rules are in `protocol/fanout.py`. Each client is sent to from a connected socket of its own, because only then does
+the kernel tell that a client has gone. The port is owned without SO_REUSEADDR: that is how the programs of a host agree
+on which of them is the repeater.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import socket
-import time
-from typing import Final
+from collections.abc import Iterable
 
-from caclient.engine.loop import Loop, Timer
-from caclient.engine.poller import READ
-from caclient.engine.searches import Searches
-from caclient.engine.sockets import Address, local_addresses
-from caclient.protocol.fanout import Fanout
+from typing_extensions import Self
 
-_PATIENCE: Final = 0.3
-"""Seconds that a repeater has to confirm."""
-_AGAIN: Final = 30.0
-"""Seconds after which a confirmed registration is renewed, or an unwanted state looked at anew."""
-_DATAGRAMS: Final = 256
+from caclient.config import Config
+from caclient.protocol.fanout import Address, Fanout
+
+MAX_DATAGRAM = 65536
 
 
-class RepeaterLink:
-    """A registration with the host's repeater, or that repeater itself."""
+class Repeater:
+    """Owns the beacon port, and a socket for each client. One thread; `receive` waits unless `blocking` is false.
 
-    def __init__(self, loop: Loop, searches: Searches, port: int) -> None:
-        self.confirmed = False
-        self.serving = False
-        self._loop = loop
-        self._searches = searches
-        self._port = port
-        self._fanout: Fanout | None = None
-        self._sock: socket.socket | None = None
-        self._timer: Timer | None = None
-        searches.on_confirm = self._on_confirm
+    :raises OSError: EADDRINUSE if another repeater is running.
+    """
 
-    def start(self) -> None:
-        """Register; a port of 0 means that beacons are not wanted."""
-        if self._port:
-            self._register()
-
-    def stop(self) -> None:
-        """Let the port go, so that another client may take it."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._sock is not None:
-            self._loop.poller.remove(self._sock.fileno())
-            self._sock.close()
-            self._sock = None
-            self.serving = False
-
-    def abandon(self) -> None:
-        """In a forked child: close the descriptor; the parent goes on serving. *The only thread.*"""
-        if self._sock is not None:
-            self._sock.close()
-
-    def _register(self) -> None:
-        self.confirmed = False
-        self._searches.send(b"", ("127.0.0.1", self._port))
-        self._timer = self._loop.call_at(time.monotonic() + _PATIENCE, self._no_answer)
-
-    def _on_confirm(self) -> None:
-        if not self.serving and self._timer is not None:
-            self.confirmed = True
-            self._timer.cancel()
-            self._timer = self._loop.call_at(time.monotonic() + _AGAIN, self._register)
-
-    def _no_answer(self) -> None:
-        if not self._serve():
-            self._timer = self._loop.call_at(time.monotonic() + _AGAIN, self._register)
-
-    def _serve(self) -> bool:
-        """Take the beacon port if it is free."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, port: int, blocking: bool = True) -> None:
+        self.fanout = Fanout(is_local=is_local, is_alive=is_alive)
+        self._outlets: dict[Address, socket.socket] = {}
+        self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._sock.setblocking(blocking)
         try:
-            sock.bind(("", self._port))
+            self._sock.bind(("0.0.0.0", port))
         except OSError:
+            self._sock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def address(self) -> Address:
+        """Where beacons and registrations are received."""
+        host, port = self._sock.getsockname()
+        return host, port
+
+    def join(self, groups: Iterable[str]) -> list[str]:
+        """Receive what is sent to these multicast groups too; gives what went wrong, one line each."""
+        problems = []
+        for group in groups:
+            try:
+                membership = socket.inet_aton(group) + socket.inet_aton("0.0.0.0")
+                self._sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+            except OSError as error:
+                problems.append(f"multicast group {group} cannot be joined: {error.strerror}")
+        return problems
+
+    def fileno(self) -> int:
+        """What a selector waits for."""
+        return self._sock.fileno()
+
+    def receive(self) -> tuple[bytes, Address] | None:
+        """Take one datagram and do what it asks for: the datagram and its source, None if there is none after all."""
+        try:
+            datagram, source = self._sock.recvfrom(MAX_DATAGRAM)
+        except (ConnectionError, BlockingIOError):
+            return None  # Windows tells here of a client that has gone
+        for client, copy in self.fanout.received(datagram, source):
+            self._send(client, copy)
+        for client in [client for client in self._outlets if client not in self.fanout]:
+            self._outlets.pop(client).close()
+        return datagram, source
+
+    def close(self) -> None:
+        """Let the port go."""
+        for sock in (self._sock, *self._outlets.values()):
             sock.close()
-            return False
-        sock.setblocking(False)
-        self._sock = sock
-        self._fanout = Fanout(is_local=lambda ip: ip in local_addresses(), is_alive=_in_use)
-        self._loop.poller.add(sock.fileno(), READ, self._readable)
-        self.serving = True
-        return True
+        self._outlets.clear()
 
-    def _readable(self, _bits: int) -> None:
-        for _ in range(_DATAGRAMS):
-            if self._sock is None:
-                return
-            try:
-                datagram, source = self._sock.recvfrom(65536)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # an ICMP error: a client has gone; the next registration finds out which
-            self._received(datagram, source)
+    def _send(self, client: Address, datagram: bytes) -> None:
+        try:
+            self._outlet(client).send(datagram)
+        except ConnectionRefusedError:
+            # of an earlier datagram: meanwhile another client may have come up on that port
+            if is_alive(client):
+                self._send_again(client, datagram)
+            else:
+                self.fanout.dead(client)
+        except OSError:
+            pass  # a full buffer or so: lost, as any datagram may be
 
-    def _received(self, datagram: bytes, source: Address) -> None:
-        assert self._fanout is not None and self._sock is not None
-        for destination, copy in self._fanout.received(datagram, source):
-            try:
-                self._sock.sendto(copy, destination)
-            except OSError:
-                self._fanout.dead(destination)
-        if datagram:
-            self._searches.received(datagram, source)
+    def _send_again(self, client: Address, datagram: bytes) -> None:
+        try:
+            self._outlet(client).send(datagram)
+        except OSError:
+            self.fanout.dead(client)
+
+    def _outlet(self, client: Address) -> socket.socket:
+        outlet = self._outlets.get(client)
+        if outlet is None:
+            outlet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            outlet.setblocking(False)
+            outlet.connect(client)
+            self._outlets[client] = outlet
+        return outlet
 
 
-def _in_use(client: Address) -> bool:
-    """Whether a port of this host is bound by somebody: if we can bind it, its client has gone."""
+def is_local(ip: str) -> bool:
+    """Whether an IP address is one of this host's: a socket can be bound to it."""
+    return _can_bind((ip, 0))
+
+
+def is_alive(client: Address) -> bool:
+    """Whether somebody owns a port of this host: no other socket can be bound to it."""
+    return not _can_bind(("0.0.0.0", client[1]))
+
+
+def multicast_groups(config: Config) -> list[str]:
+    """The groups that beacons may come by: those of the beacon destinations, or else of the search destinations."""
+    for addresses in (config.beacon_addr_list, config.addr_list):
+        groups = [host for host, _ in addresses if _is_multicast(host)]
+        if groups:
+            return groups
+    return []
+
+
+def _can_bind(address: Address) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
-            sock.bind(("", client[1]))
+            sock.bind(address)
         except OSError:
-            return True
-    return False
+            return False
+    return True
+
+
+def _is_multicast(host: str) -> bool:
+    try:
+        return ipaddress.IPv4Address(host).is_multicast
+    except ValueError:
+        return False  # a host name

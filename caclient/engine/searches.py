@@ -242,7 +242,6 @@ class Searches:
         self._beacon(address, verdict)
 
 
-
 def _log_failure(what: tuple[Address, OSError]) -> None:
     (host, port), error = what
     _log.warning("searching %s:%d failed: %s; it is tried again with each search", host, port, error)
