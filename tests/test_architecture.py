@@ -18,7 +18,7 @@ import caclient
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "caclient"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-MAY_PRINT = ("cli/", "ioc_examples/", "repeater.py", "protocol/states.py")
+MAY_PRINT = ("cli/", "ioc_examples/", "repeater.py", "protocol/diagrams.py")
 ALLOWED_PACKAGES = {"caclient", "numpy", "typing_extensions", "ifaddr"}
 
 # Every socket, thread, process and foreign package that an import brings, as JSON.

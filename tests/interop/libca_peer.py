@@ -60,7 +60,8 @@ for pv in pvs:
     result[pv.pvname] = dict(
         value=value, char_value=pv.get(as_string=True), type=pv.type, count=pv.count, nelm=pv.nelm,
         severity=pv.severity, status=pv.status, timestamp=stamped[pv.pvname].timestamp,
-        units=pv.units, precision=pv.precision, enum_strs=pv.enum_strs, read_access=pv.read_access, write_access=pv.write_access, host=pv.host,
+        units=pv.units, precision=pv.precision, enum_strs=pv.enum_strs,
+        read_access=pv.read_access, write_access=pv.write_access, host=pv.host,
         upper_disp_limit=pv.upper_disp_limit, lower_disp_limit=pv.lower_disp_limit,
         upper_alarm_limit=pv.upper_alarm_limit, lower_alarm_limit=pv.lower_alarm_limit,
         upper_warning_limit=pv.upper_warning_limit, lower_warning_limit=pv.lower_warning_limit,
