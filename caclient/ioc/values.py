@@ -44,7 +44,7 @@ def to_values(value: Any, native: ChannelType, enum_strings: Sequence[str] = ())
         value = np.frombuffer(value, np.uint8)
     try:
         values: NDArray[Any] = np.array(value, LAYOUTS[native].value_dtype)
-        return values.reshape(-1)
+        return np.ravel(values)
     except (TypeError, ValueError, OverflowError) as error:
         raise BadValueError(f"{value!r} is no {native.name} value: {error}") from None
 
@@ -68,7 +68,7 @@ def _text_values(value: Any) -> Values:
 
 def _from_text(value: str, native: ChannelType, enum_strings: Sequence[str]) -> Values:
     if native == ChannelType.CHAR:
-        return np.frombuffer(to_bytes(value) + b"\0", np.uint8).copy()
+        return np.array(list(to_bytes(value) + b"\0"), np.uint8)
     if native == ChannelType.ENUM and value in enum_strings:
         return np.array([enum_strings.index(value)], np.uint16)
     raise BadValueError(f"{value!r} is no {native.name} value")

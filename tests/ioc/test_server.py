@@ -15,7 +15,6 @@ from caclient.dbr.types import ChannelType
 from caclient.ioc import IOC, Completion, Record
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import extract_address
-
 from tests.ioc.wire import PATIENCE, Wire, search
 
 
