@@ -1,7 +1,7 @@
 """Channel Access for Python: EPICS PVs without libca, from any thread.
 
-``import caclient`` opens no socket and starts no thread; the first PV does. Below the PVs lies a protocol core without any
-I/O, whose names are here too, for those who build other clients, servers or tools.
+``import caclient`` opens no socket and starts no thread; the first PV does. Below the PVs lies a protocol core without
+any I/O, whose names are here too, for those who build other clients, servers or tools.
 """
 
 from __future__ import annotations

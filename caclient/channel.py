@@ -1,8 +1,8 @@
 """A channel: one for each (name, priority) of a context, shared by all who use the name.
 
 It outlives circuits: searching -> connecting -> creating -> ready, and back to searching when the circuit or the server
-lets it go. Subscriptions hang on the channel and are made again each time it becomes ready. Only the engine thread moves
-a channel; other threads read its state, and wait for it to become ready.
+lets it go. Subscriptions hang on the channel and are made again each time it becomes ready. Only the engine thread
+moves a channel; other threads read its state, and wait for it to become ready.
 """
 
 from __future__ import annotations

@@ -166,8 +166,8 @@ class PV:
 
         Text goes to a numeric or enum channel as text, and the IOC converts it; to an array of CHAR as characters.
 
-        :param timeout: seconds for the connection (default: the PV's) and, if given, for the completion, which otherwise
-            is waited for as long as it takes.
+        :param timeout: seconds for the connection (default: the PV's) and, if given, for the completion, which
+            otherwise is waited for as long as it takes.
         :raises AccessDeniedError: no write access; nothing was sent.
         :raises BadValueError: the value cannot be said in the channel's type; nothing was sent.
         :raises CATimeoutError: not connected, or not completed, in time.
@@ -194,9 +194,10 @@ class PV:
     def subscribe(
         self, callback: Callable[[Reading], Any], *, policy: str = "all", mask: int = DEFAULT_MASK
     ) -> Subscription:
-        """Call ``callback(reading)`` for the current value and every update, until the result's ``close()``. *Any thread.*
+        """Call ``callback(reading)`` for the current value and every update, until the result is closed. *Any thread.*
 
-        :param policy: ``"all"`` in order, with a bounded queue; ``"latest"`` skips what comes while the callback is busy.
+        :param policy: ``"all"`` in order, with a bounded queue; ``"latest"`` skips what comes while the callback is
+            busy.
         :param mask: DBE_VALUE 1, DBE_LOG 2, DBE_ALARM 4, DBE_PROPERTY 8, added up.
         """
         return self._subscribe(callback, policy, mask, runs=False)
@@ -242,8 +243,8 @@ class PV:
     def add_callback(self, callback: Callable[..., Any], index: int | None = None, **keywords: Any) -> int:
         """Call ``callback(pvname=, value=, char_value=, timestamp=, severity=, ..., cb_info=(index, pv), **keywords)``.
 
-        First with the current value, then for every update, in order, together with the connection callbacks. Returns the
-        index for ``remove_callback``. A PV with callbacks stays alive until ``close()``. *Any thread.*
+        First with the current value, then for every update, in order, together with the connection callbacks. Returns
+        the index for ``remove_callback``. A PV with callbacks stays alive until ``close()``. *Any thread.*
         """
         if not callable(callback):
             raise BadValueError(f"'{self.pvname}': {callback!r} is not callable")

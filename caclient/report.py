@@ -117,10 +117,10 @@ class Report:
         lines = [
             f"channels: {states}",
             f"searches: {len(self.searching)} names, {self.searches_sent} datagrams to {', '.join(self.destinations)}",
-            f"callbacks: {self.subscriptions} subscriptions, {self.pending} updates waiting, {self.dropped} dropped, "
-            f"{self.callback_errors} errors, {self.workers} workers",
-            f"engine: {self.wakeups} wake-ups, lag {self.engine_lag * 1e3:.1f} ms; repeater: {self.repeater}, "
-            f"beacons from {self.beacons_from} servers",
+            f"callbacks: {self.subscriptions} subscriptions, {self.pending} updates waiting, {self.dropped} dropped",
+            f"workers: {self.workers}, {self.callback_errors} callback errors",
+            f"engine: {self.wakeups} wake-ups, lag {self.engine_lag * 1e3:.1f} ms",
+            f"beacons: from {self.beacons_from} servers; repeater: {self.repeater}",
             *(f"search to {where} fails: {why}" for where, why in self.search_failures.items()),
             *(f"circuit {circuit}" for circuit in self.circuits),
         ]

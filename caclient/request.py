@@ -50,7 +50,7 @@ class Request:
             self.signal.release()
 
     def exchange(self, circuit: Circuit, command: Command, deadline: float) -> Any:
-        """Send and wait for the answer by the monotonic *deadline*, or what went wrong. *Any thread but the engine's.*"""
+        """Send, and wait until the monotonic *deadline* for the answer or what went wrong. *Any but the engine's.*"""
         try:
             circuit.exchange(command, self, deadline)
         finally:
@@ -95,7 +95,7 @@ class SharedRequest(Request):
 
 
 class FreshRequest:
-    """A read whose answer goes goes somewhere without anybody waiting; if there is none, an update or a reconnect will do."""
+    """A read that nobody waits for: if no answer comes, an update or a reconnect will do."""
 
     __slots__ = ("_take", "done", "ioid", "sent_at", "signal")
 

@@ -1,7 +1,8 @@
 """Monitors: what the server sends for a channel, cached and handed to callbacks.
 
-A ``Monitor`` is one subscription on the wire, made again each time its channel becomes ready. It keeps the newest reading.
-``Subscription`` is what a user holds: a callback on a lane, fed by a monitor; any number of them share one monitor.
+A ``Monitor`` is one subscription on the wire, made again each time its channel becomes ready. It keeps the newest
+reading. ``Subscription`` is what a user holds: a callback on a lane, fed by a monitor; any number of them share one
+monitor.
 
 The wire side (``receive``) runs on the thread that reads the circuit and only files; readings of runs are built on the
 lane. A subscription's queue is bounded: what does not fit pushes the oldest out, is counted in ``dropped``, and if that
@@ -165,8 +166,9 @@ class Monitor:
 class Subscription:
     """A callback that is given every reading of a PV, in order, until ``close()``.
 
-    ``policy="all"`` queues up to 100,000 updates (64 MiB of arrays); ``policy="latest"`` keeps only the newest one while
-    the callback is busy. ``dropped`` counts what the callback was too slow for. Also a context manager. *Any thread.*
+    ``policy="all"`` queues up to 100,000 updates (64 MiB of arrays); ``policy="latest"`` keeps only the newest one
+    while the callback is busy. ``dropped`` counts what the callback was too slow for. Also a context manager. *Any
+    thread.*
     """
 
     __slots__ = (

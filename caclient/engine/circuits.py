@@ -1,19 +1,19 @@
 """A TCP circuit: socket and protocol core under one lock, read by whoever has the reader's seat.
 
-Down: ``send`` polices and encodes under the lock, then writes what the kernel takes; the rest waits in the outbox for the
-selector thread. ``post`` is for writes nobody waits for: the first goes out at once, those that follow closely are
+Down: ``send`` polices and encodes under the lock, then writes what the kernel takes; the rest waits in the outbox for
+the selector thread. ``post`` is for writes nobody waits for: the first goes out at once, those that follow closely are
 gathered and leave together.
 
-Up: one thread at a time holds the seat, reads, has the core decode, and hands every command to its owner. Usually that is
-the selector thread. A caller who waits for a reply takes the seat if it is free (``lead``): then no other thread has to be
-scheduled before the reply is seen, which halves the time of a get. Commands that move a channel's life are handed on to
-the selector thread by their owner, so a leader decodes and delivers values, nothing else.
+Up: one thread at a time holds the seat, reads, has the core decode, and hands every command to its owner. Usually that
+is the selector thread. A caller who waits for a reply takes the seat if it is free (``lead``): then no other thread has
+to be scheduled before the reply is seen, which halves the time of a get. Commands that move a channel's life are handed
+on to the selector thread by their owner, so a leader decodes and delivers values, nothing else.
 
 Lock order: seat, then lock. Nobody waits for anything while holding the lock, and nothing is called up under it.
 
-Ctrl-C may strike between any two lines of a user's thread. ``_sending`` and ``_reading`` are up while bytes are between the
-core and the socket; whoever next finds one of them up without being the cause knows that the stream is torn, and the
-circuit is closed and made anew rather than trusted.
+Ctrl-C may strike between any two lines of a user's thread. ``_sending`` and ``_reading`` are up while bytes are between
+the core and the socket; whoever next finds one of them up without being the cause knows that the stream is torn, and
+the circuit is closed and made anew rather than trusted.
 """
 
 from __future__ import annotations
@@ -555,7 +555,7 @@ class Circuit:
             self._liveness.doubt(now)
 
     def doubt_for(self, seconds: float) -> None:
-        """The server answers elsewhere: if the echo does not come within *seconds*, end this circuit. *Engine thread.*"""
+        """The server answers elsewhere: end this circuit unless the echo comes within *seconds*. *Engine thread.*"""
         if self.state is State.UNRESPONSIVE and not self._doubted:
             self._doubted = True
             self._loop.call_at(time.monotonic() + seconds, self._give_up)

@@ -1,7 +1,7 @@
 """Where user callbacks run: in order on a lane, in parallel across lanes, never on the selector thread.
 
-A *lane* is a bounded queue with the rule that one worker at a time empties it. A *worker* is a thread that takes the lane
-that has waited longest, serves it for a slice of time, and puts it back behind the others if more is left.
+A *lane* is a bounded queue with the rule that one worker at a time empties it. A *worker* is a thread that takes the
+lane that has waited longest, serves it for a slice of time, and puts it back behind the others if more is left.
 
 How many workers? One serves everything as long as callbacks return. Two things call for another:
 

@@ -3,8 +3,8 @@
 It sleeps until the next deadline, a ready socket or a wake-up, and for nothing else. It runs no user code, no logging
 handler and no name look-up, because whoever delays it delays every PV of the program.
 
-A wake-up is one byte through a socket pair, and only if the thread sleeps: ``call_soon`` first files the call, then looks
-at ``_asleep``; the thread first raises ``_asleep``, then looks for calls. Whichever comes second sees the other.
+A wake-up is one byte through a socket pair, and only if the thread sleeps: ``call_soon`` first files the call, then
+looks at ``_asleep``; the thread first raises ``_asleep``, then looks for calls. Whichever comes second sees the other.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What the selector thread sleeps on: epoll where there is one, else the best that ``selectors`` knows.
 
-The difference that matters to the rest: with epoll (``shared`` is true) any thread may switch the interest in one socket
-off and on while the selector thread sleeps. That is what lets a caller who waits for a reply read its circuit itself.
+The difference that matters to the rest: with epoll (``shared`` is true) any thread may switch the interest in one
+socket off and on while the selector thread sleeps. That is what lets a caller who waits for a reply read its circuit
+itself.
 """
 
 from __future__ import annotations

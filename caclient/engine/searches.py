@@ -1,7 +1,7 @@
 """Who has the PV: searches by UDP and through name servers, and the beacons that say when to ask again.
 
-When to ask for whom is the schedule's business (``protocol.search``); here are the socket, the destinations and the clock.
-All methods run on the engine thread unless they say otherwise.
+When to ask for whom is the schedule's business (``protocol.search``); here are the socket, the destinations and the
+clock. All methods run on the engine thread unless they say otherwise.
 """
 
 from __future__ import annotations
