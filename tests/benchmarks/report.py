@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -12,11 +13,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import caclient
 from tests.benchmarks.cases import PEERS, Row
 from tests.benchmarks.goals import GOALS, OURS, Medians, Verdict, advantage, best_peer, judge
 from tests.benchmarks.runs import Outcome
+from tests.benchmarks.servers import ROOT
 
-PACKAGES = ("caclient", "pyepics", "caproto", "aioca", "repics", "epicscorelibs", "numpy")
+PACKAGES = ("pyepics", "caproto", "aioca", "repics", "epicscorelibs", "numpy")
 Samples = dict[str, dict[str, list[float]]]
 
 
@@ -129,7 +132,11 @@ def surroundings() -> dict[str, Any]:
             "system": platform.platform(),
             "load": os.getloadavg(),
         },
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {
+            "python": platform.python_version(),
+            "caclient": f"{caclient.__version__} ({_commit()})",
+            **{name: _version(name) for name in PACKAGES},
+        },
     }
 
 
@@ -139,6 +146,15 @@ def _cpu() -> str:
     except OSError:
         return platform.processor()
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _commit() -> str:
+    """What exactly was measured: a checkout between two releases has no other name."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "no checkout"
 
 
 def _version(package: str) -> str:
