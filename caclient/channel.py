@@ -271,13 +271,13 @@ class Channel:
         control = decode_reading(reply.data_type, reply.data_count, reply.payload, self.count == 1).control
         self.control = control or ControlInfo()
 
-    def put(self, data_type: int, count: int, data: Any) -> None:
+    def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value without asking for an answer; a refusal by the server is logged."""
         core, circuit = self._usable()
         self._check_write()
         self.put_since_read = True
         command = WriteRequest(data, data_type, count, core.sid, self.cid)
-        circuit.post(command)
+        circuit.post(command, deadline)
 
     def put_wait(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value and wait until the record has finished processing."""

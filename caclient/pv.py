@@ -182,7 +182,7 @@ class PV:
         if wait:
             channel.put_wait(data_type, count, value, deadline if timeout is not None else float("inf"))
         else:
-            channel.put(data_type, count, value)
+            channel.put(data_type, count, value, deadline)
 
     def begin_put(self, value: Any) -> Callable[[float], None]:
         """Write a value and return what waits for its completion until a monotonic deadline. *Any thread.*"""

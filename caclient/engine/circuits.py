@@ -31,7 +31,7 @@ from typing import Any, Final, Protocol
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.sockets import Address, tcp_socket
-from caclient.errors import CAError, DisconnectedError, RemoteProtocolError
+from caclient.errors import CAError, CATimeoutError, DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
 from caclient.protocol.command import CLIENT, Command
@@ -50,6 +50,8 @@ _GATHER: Final = 0.0005
 """Seconds after a write within which further puts are gathered."""
 _GATHERED: Final = 32_768
 """Bytes gathered at which a put writes by itself."""
+_OUTBOX: Final = 16 * 1024 * 1024
+"""Bytes of puts that may wait for a server that takes none, before the next put has to."""
 _PAUSE: Final = 0.1
 """Seconds for which updates are off at the most: other PVs of the circuit wait as well."""
 _LONG: Final = 3600.0
@@ -145,6 +147,9 @@ class Circuit:
         self._sock: socket.socket | None = None
         self._descriptor = -1
         self._patience: Any = None
+        self._can_lead = False
+        self._led = False
+        self._room_wanted: list[threading.Event] = []
 
     @property
     def name(self) -> str:
@@ -181,6 +186,7 @@ class Circuit:
             waiting = self.core.disconnect()
             self._outbox.clear()
             self._outbox_bytes = 0
+            self._give_room()
         self._end_socket(reset)
         error = DisconnectedError(f"circuit to {self.name} ended: {reason}")
         for owner in waiting:
@@ -227,7 +233,8 @@ class Circuit:
         if hasattr(select, "poll"):
             self._patience = select.poll()
             self._patience.register(sock.fileno(), select.POLLIN)
-        self._watch(READ)
+            self._can_lead = self._loop.poller.shared
+        self._watch()
         self.opened_at = self.heard_at = now = time.monotonic()
         with self.lock:
             self.state = State.OPEN
@@ -252,8 +259,7 @@ class Circuit:
         """
         with self.lock:
             self._begin()
-            self._enqueue(self._encode(commands))
-            self._write()
+            self._transmit(self._encode(commands))
             self._sending = False
 
     def enqueue(self, *commands: Command) -> None:
@@ -269,9 +275,9 @@ class Circuit:
             self._begin()
             command.parameter2 = asker.ioid = self.core.new_ioid()
             command.owner = asker
-            self._enqueue(self._encode((command,)))
+            buffers = self._encode((command,))
             asker.sent_at = time.monotonic()
-            self._write()
+            self._transmit(buffers)
             self._sending = False
 
     def subscribe(self, channel: ClientChannel, data_type: int, count: int, mask: int, owner: Any) -> int:
@@ -288,18 +294,27 @@ class Circuit:
         """Send any number of READ_NOTIFY requests as one buffer; returns the first ioid. *Any thread.*"""
         with self.lock:
             self._begin()
-            first, buffer = self.core.send_reads((sids, types, counts), owner)
-            self._enqueue((buffer,))
-            self._write()
+            try:
+                first, buffer = self.core.send_reads((sids, types, counts), owner)
+            except CAError:
+                self._sending = False
+                raise
+            self._transmit((buffer,))
             self._sending = False
         return first
 
-    def post(self, command: Command) -> None:
-        """Send what nobody waits for; commands that follow closely leave together. *Any thread.*"""
+    def post(self, command: Command, deadline: float = 0.0) -> None:
+        """Send what nobody waits for; commands that follow closely leave together. *Any thread but the engine's.*
+
+        :raises CATimeoutError: if the server has taken nothing for so long that 16 MiB wait, and they do until the
+            monotonic *deadline*.
+        """
+        if self._outbox_bytes > _OUTBOX:
+            self._await_room(deadline)
         with self.lock:
             self._begin()
-            self._enqueue(self._encode((command,)))
-            late = self._gather_or_write()
+            buffers = self._encode((command,))
+            late = self._gather(buffers)
             self._sending = False
         if late:
             self._loop.call_soon(self.flush)
@@ -341,35 +356,71 @@ class Circuit:
             self._outbox.append(buffer)
             self._outbox_bytes += len(buffer)
 
-    def _gather_or_write(self) -> bool:
-        """Write now, or leave it to a flush; true if a flush has to be asked for. *Caller holds the lock.*"""
+    def _gather(self, buffers: Sequence[Any]) -> bool:
+        """Write now, or queue for a flush; true if a flush has to be asked for. *Caller holds the lock.*"""
         if self._gathering:
+            self._enqueue(buffers)
             if self._outbox_bytes >= _GATHERED:
                 self._write()
             return False
         now = time.monotonic()
         if now - self._written_at > _GATHER:
             self._written_at = now
-            self._write()
+            self._transmit(buffers)
             return False
+        self._enqueue(buffers)
         self._gathering = True
         return True
 
+    def _await_room(self, deadline: float) -> None:
+        room = threading.Event()
+        with self.lock:
+            self._room_wanted.append(room)
+        if self._outbox_bytes > _OUTBOX and not room.wait(max(0.0, min(deadline - time.monotonic(), _LONG))):
+            raise CATimeoutError(f"{self.name} takes no more: {self._outbox_bytes} bytes wait, {self._heard()}")
+
+    def _heard(self) -> str:
+        return f"last heard {time.monotonic() - self.heard_at:.1f} s ago"
+
+    def _transmit(self, buffers: Sequence[Any]) -> None:
+        """Write, or queue behind what waits. *Caller holds the lock.*"""
+        if len(buffers) > 1 or self._outbox:
+            self._enqueue(buffers)
+            self._write()
+            return
+        buffer = buffers[0]
+        sent = self._send_now(buffer)
+        if sent < len(buffer):
+            self._enqueue((memoryview(buffer)[sent:],))
+
     def _write(self) -> None:
         """Write until all is gone or the kernel is full. *Caller holds the lock.*"""
-        sock = self._sock
-        assert sock is not None
         while self._outbox and not self._blocked:
-            try:
-                sent = sock.send(self._head())
-            except (BlockingIOError, InterruptedError):
-                self._blocked = True
-                self._loop.call_soon(self._want_write)
-            except OSError as error:
-                self._blocked = True
-                self._loop.call_soon(self.close, f"write failed: {_errno_name(error.errno)}")
+            head = self._head()
+            sent = self._send_now(head)
+            self._outbox_bytes -= sent
+            if sent == len(head):
+                self._outbox.popleft()
             else:
-                self._drop(sent)
+                self._outbox[0] = memoryview(head)[sent:]
+
+    def _send_now(self, buffer: Any) -> int:
+        """How many bytes the kernel took; if not all, it is asked to tell when it takes more."""
+        if self._blocked or self._sock is None:
+            return 0
+        try:
+            sent = self._sock.send(buffer)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._blocked = True
+            self._loop.call_soon(self.close, f"write failed: {_errno_name(error.errno)}")
+            return 0
+        self.bytes_out += sent
+        if sent < len(buffer):
+            self._blocked = True
+            self._loop.call_soon(self._want_write)
+        return sent
 
     def _head(self) -> Any:
         """The outbox's head as one buffer; large ones stay by themselves, small ones are joined."""
@@ -383,18 +434,9 @@ class Circuit:
             outbox.appendleft(b"".join(pieces))
         return outbox[0]
 
-    def _drop(self, sent: int) -> None:
-        self.bytes_out += sent
-        self._outbox_bytes -= sent
-        head = self._outbox[0]
-        if sent == len(head):
-            self._outbox.popleft()
-        else:
-            self._outbox[0] = memoryview(head)[sent:]
-
     def _want_write(self) -> None:
-        if self.state in (State.OPEN, State.UNRESPONSIVE) and self._sock is not None:
-            self._watch(READ)
+        if self.state in (State.OPEN, State.UNRESPONSIVE):
+            self._watch()
 
     def _write_more(self) -> None:
         with self.lock:
@@ -403,8 +445,14 @@ class Circuit:
             self._sending, self._blocked = True, False
             self._write()
             self._sending = False
+            if self._outbox_bytes <= _OUTBOX // 2:
+                self._give_room()
         if not self._blocked:
-            self._watch(READ)
+            self._watch()
+
+    def _give_room(self) -> None:
+        while self._room_wanted:
+            self._room_wanted.pop().set()
 
     # -- up ------------------------------------------------------------------------------------------------------------
 
@@ -414,7 +462,7 @@ class Circuit:
         Reads the circuit meanwhile if nobody else does. *Any thread but the engine's.*
         """
         try:
-            leading = self._take_seat()
+            leading = self._can_lead and self._take_seat()
             self.ask(command, asker)
             if leading:
                 self._read_for(asker, deadline)
@@ -428,7 +476,7 @@ class Circuit:
     def lead(self, waiter: Waiter, deadline: float) -> None:
         """Wait for something asked before, like ``exchange``. *Any thread but the engine's.*"""
         try:
-            if self._take_seat():
+            if self._can_lead and self._take_seat():
                 self._read_for(waiter, deadline)
                 self._leave_seat()
         except BaseException:
@@ -438,10 +486,11 @@ class Circuit:
             wait(waiter, deadline)
 
     def _take_seat(self) -> bool:
-        """Become the reader, if that is possible here and nobody is, and keep the selector thread out of it."""
-        if self._patience is None or not self._loop.poller.shared or not self._seat.acquire(blocking=False):
+        """Become the reader if nobody is, and keep the selector thread out of it."""
+        if not self._seat.acquire(blocking=False):
             return False
-        self._watch(READ if self._reading else 0)
+        self._led = True
+        self._watch()
         return True
 
     def _leave_seat(self) -> None:
@@ -449,13 +498,14 @@ class Circuit:
             return
         if self._reading:
             self._loop.call_soon(self.close, "a read was interrupted halfway", True)
-        self._watch(READ)
+        self._led = False
+        self._watch()
         self._seat.release()
 
-    def _watch(self, reading: int) -> None:
-        """What the selector thread is to look for from now on."""
+    def _watch(self) -> None:
+        """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""
         try:
-            self._loop.poller.modify(self._descriptor, reading | WRITE if self._blocked else reading)
+            self._loop.poller.modify(self._descriptor, (0 if self._led else READ) | (WRITE if self._blocked else 0))
         except OSError:
             pass  # closed meanwhile, which everyone who waits has been told
 
