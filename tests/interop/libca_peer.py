@@ -99,6 +99,7 @@ class LibcaPeer:
             except subprocess.TimeoutExpired:
                 process.kill()
                 output, _ = process.communicate()
+                raise TimeoutError(f"libca peer did not end in {timeout} s:\n{output}") from None
             if process.returncode:
                 raise RuntimeError(f"libca peer ended with {process.returncode}:\n{output}")
             return json.loads(answer.read(), object_hook=_restored)
