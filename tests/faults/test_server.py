@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 
@@ -27,6 +28,16 @@ def hears_nothing(wire: Wire) -> bool:
         return True
     finally:
         wire.sock.settimeout(PATIENCE)
+
+
+def received_before_reset(sock: socket.socket) -> bytes:
+    received = b""
+    try:
+        while piece := sock.recv(4096):
+            received += piece
+    except ConnectionResetError:
+        return received
+    raise AssertionError("ended by FIN")
 
 
 def echo(wire: Wire) -> None:
@@ -122,7 +133,15 @@ def _search_briefly(server: FaultServer) -> None:
         sock.recv(1024)
 
 
-@pytest.mark.parametrize("messages", [1, 2, 3, 4])
+def test_reset_right_behind_the_greeting() -> None:
+    with FaultServer({"x": 1.0}) as server:
+        server.reset_after(1)
+        with contextlib.suppress(ConnectionResetError), Wire(server.tcp_port, greet=False) as wire:  # perhaps already
+            assert len(received_before_reset(wire.sock)) == 16
+        server.wait_until(lambda: not server.circuits)
+
+
+@pytest.mark.parametrize("messages", [2, 3, 4])
 def test_reset_at_a_message_boundary(messages: int) -> None:
     with FaultServer({"x": 1.0}) as server:
         server.reset_after(messages)
@@ -132,11 +151,7 @@ def test_reset_at_a_message_boundary(messages: int) -> None:
                 for command in (ca.VersionRequest(), ca.CreateChanRequest("x", 1), ca.ReadNotifyRequest(6, 1, 0, 1))
             )
             wire.sock.sendall(data)
-            received = b""
-            with pytest.raises(ConnectionResetError):
-                while piece := wire.sock.recv(4096):
-                    received += piece
-            assert len(received) == [16, 32, 48, 72][messages - 1]
+            assert len(received_before_reset(wire.sock)) == [16, 32, 48, 72][messages - 1]
         server.behave()
         with Wire(server.tcp_port) as wire:
             wire.create("x")

@@ -7,6 +7,8 @@ from collections import deque
 from types import TracebackType
 from typing import Any, TypeVar
 
+from typing_extensions import Self
+
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import Broadcaster
 from caclient.protocol.circuit import VirtualCircuit
@@ -35,7 +37,7 @@ class Wire:
         if greet:
             self.say(ca.VersionRequest())
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
