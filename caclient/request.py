@@ -115,14 +115,35 @@ class FreshRequest:
         """There will be no answer."""
 
 
+class Rendezvous:
+    """A read whose answer is of no interest: it has ``call`` made where updates come in, or where the end is known."""
+
+    __slots__ = ("_call", "done", "ioid", "sent_at", "signal")
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self.done = False
+        self.signal: Any = None
+        self.ioid = -1
+        self.sent_at = 0.0
+
+    def receive(self, _item: Any) -> None:
+        """The answer came. *The thread that reads the circuit.*"""
+        self._call()
+
+    def fail(self, _error: Exception) -> None:
+        """There will be no answer, and no updates either. *Any thread.*"""
+        self._call()
+
+
 class BulkRequest:
     """Reads sent as one buffer. Answers are kept as they come, runs whole, and sorted by the caller."""
 
-    __slots__ = ("answers", "done", "error", "first", "left", "sent_at", "signal")
+    __slots__ = ("answers", "count", "done", "error", "first", "left", "sent_at", "signal")
 
     def __init__(self, count: int) -> None:
         self.answers: list[Any] = []
-        self.left = count
+        self.count = self.left = count
         self.first = 0
         self.done = count == 0
         self.error: Exception | None = None
@@ -147,14 +168,15 @@ class BulkRequest:
             self.done = True
             self.signal.release()
 
-    def wait(self, circuit: Circuit, count: int, deadline: float) -> None:
+    def wait(self, circuit: Circuit, deadline: float) -> None:
         """Wait for all answers, or as many as come by the monotonic *deadline*. *Any thread but the engine's.*"""
-        try:
-            circuit.lead(self, deadline)
-        finally:
-            if not self.done:
-                for ioid in range(self.first, self.first + count):
-                    circuit.forget(ioid)
+        circuit.lead(self, deadline)
+
+    def forget(self, circuit: Circuit) -> None:
+        """Give up what has not come. *Any thread.*"""
+        if not self.done:
+            for ioid in range(self.first, self.first + self.count):
+                circuit.forget(ioid)
 
 
 def failure(name: str, status: CAStatusCode) -> Exception:
@@ -171,5 +193,5 @@ def unanswered(name: str, sent_at: float, circuit: Circuit) -> str:
     return (
         f"'{name}': no answer {now - sent_at:.3f} s after the request was sent to {circuit.name}; "
         f"connected for {now - circuit.opened_at:.1f} s, last heard {now - circuit.heard_at:.3f} s ago, "
-        f"{circuit.pending} bytes not yet taken by the kernel"
+        f"{circuit.pending} bytes not yet taken by the kernel, engine late by {circuit.engine_lag * 1e3:.1f} ms"
     )

@@ -46,6 +46,8 @@ from caclient.protocol.liveness import Action, Liveness
 
 _CHUNK: Final = 262_144
 """Bytes read at a time; also what one circuit may take before the next has its turn."""
+_SLICE: Final = 1024 * 1024
+"""Bytes of a large payload taken at a time."""
 _GATHER: Final = 0.0005
 """Seconds after a write within which further puts are gathered."""
 _GATHERED: Final = 32_768
@@ -156,6 +158,11 @@ class Circuit:
         """``host:port``, with the priority if it is not 0."""
         text = f"{self.address[0]}:{self.address[1]}"
         return text if self.priority == 0 else f"{text} (priority {self.priority})"
+
+    @property
+    def engine_lag(self) -> float:
+        """Seconds by which the selector thread was last late."""
+        return self._loop.lag
 
     @property
     def pending(self) -> int:
@@ -467,6 +474,7 @@ class Circuit:
             if leading:
                 self._read_for(asker, deadline)
                 self._leave_seat()
+                self.round_trip = self.heard_at - asker.sent_at
         except BaseException:  # Ctrl-C, anywhere in there, even between taking the seat and the next line
             self._leave_seat()
             raise
@@ -535,7 +543,7 @@ class Circuit:
                 data = self._sock.recv(_CHUNK)
                 count = len(data)
             else:
-                count = self._sock.recv_into(space)
+                count = self._sock.recv_into(space[:_SLICE])
         except (BlockingIOError, InterruptedError):
             self._reading = False
             return True
