@@ -11,7 +11,7 @@ from caclient.channel import Channel
 from caclient.channel import State as ChannelState
 from caclient.dbr import Reading
 from caclient.engine.circuits import Circuit
-from caclient.errors import CAError, CATimeoutError, DisconnectedError
+from caclient.errors import CAError, CATimeoutError
 from caclient.protocol.runs import ReplyRun
 from caclient.pv import PV
 from caclient.request import BulkRequest, failure, unanswered
@@ -100,10 +100,15 @@ def get_all(pvs: Sequence[PV], deadline: float) -> list[Reading | Exception]:
     asked = []
     for circuit, places in _by_circuit(channels, results).items():
         asked.append(_ask(circuit, channels, places, results))
-    for request, circuit, places in asked:
-        if request is not None:
-            request.wait(circuit, len(places), deadline)
-            _collect(request, circuit, channels, places, results)
+    try:
+        for request, circuit, places in asked:
+            if request is not None:
+                request.wait(circuit, deadline)
+                _collect(request, circuit, channels, places, results)
+    finally:
+        for request, circuit, _ in asked:
+            if request is not None:
+                request.forget(circuit)
     return results
 
 
@@ -111,10 +116,12 @@ def _by_circuit(channels: Sequence[Channel], results: list[Any]) -> dict[Circuit
     circuits: dict[Circuit, list[int]] = {}
     for place, channel in enumerate(channels):
         circuit = channel.circuit
-        if channel.state is ChannelState.READY and circuit is not None:
-            circuits.setdefault(circuit, []).append(place)
+        if channel.state is not ChannelState.READY or circuit is None:
+            results[place] = channel.unready(time.monotonic() - channel.since)
+        elif not channel.can_read:
+            results[place] = channel.denied("read")
         else:
-            results[place] = CATimeoutError(channel.progress(time.monotonic() - channel.since))
+            circuits.setdefault(circuit, []).append(place)
     return circuits
 
 
@@ -127,7 +134,7 @@ def _ask(
         request.first = circuit.send_reads([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], request)
     except CAError as error:
         for place in places:
-            results[place] = DisconnectedError(f"'{channels[place].name}': {error}")
+            results[place] = channels[place].ended(error)
         return None, circuit, places
     return request, circuit, places
 
@@ -144,10 +151,15 @@ def _collect(
         else:
             place = places[_ioid_of(answer) - first]
             results[place] = _result(channels[place], answer)
-    missing = [place for place in places if results[place] is None]
-    for place in missing:
-        name = channels[place].name
-        results[place] = request.error or CATimeoutError(unanswered(name, request.sent_at, circuit))
+    for place in places:
+        if results[place] is None:
+            results[place] = _missing(request, circuit, channels[place])
+
+
+def _missing(request: BulkRequest, circuit: Circuit, channel: Channel) -> Exception:
+    if request.error is not None:
+        return channel.ended(request.error)
+    return CATimeoutError(unanswered(channel.name, request.sent_at, circuit))
 
 
 def _ioid_of(answer: Any) -> int:

@@ -32,9 +32,9 @@ from caclient.engine.circuits import State as CircuitState
 from caclient.engine.sockets import Address
 from caclient.errors import (
     AccessDeniedError,
+    BadValueError,
     CAError,
     CATimeoutError,
-    ContextClosedError,
     DisconnectedError,
     LocalProtocolError,
 )
@@ -105,7 +105,8 @@ class Channel:
         "native_type",
         "note",
         "priority",
-        "put_since_read",
+        "puts",
+        "puts_read",
         "since",
         "state",
         "time_type",
@@ -133,7 +134,10 @@ class Channel:
         self.control: ControlInfo | None = None
         self.control_wanted = False
         self.note = ""
-        self.put_since_read = False
+        self.puts = 0
+        """Puts sent by this process."""
+        self.puts_read = 0
+        """How many of them the server had got when it was last asked for the value."""
         self.floor: tuple[int, int] | None = None
         """The time stamp read after our latest put: older updates are on their way, but are the past."""
         self.monitors: tuple[Monitor, ...] = ()
@@ -155,15 +159,14 @@ class Channel:
         self.context.wake()
         signal = threading.Lock()
         signal.acquire()
-        if not self.await_ready(signal):
-            return True
-        try:
-            with self.context.lanes.blocking():
-                signal.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
-        finally:
-            self.leave(signal)
-        if self.state is State.CLOSED:
-            raise ContextClosedError(f"'{self.name}': the context has been closed")
+        if not self.context.closed and self.await_ready(signal):
+            try:
+                with self.context.lanes.blocking():
+                    signal.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+            finally:
+                self.leave(signal)
+        if self.state is State.CLOSED or self.context.closed:
+            raise self.ended("it was closed")
         return self.connected
 
     def await_ready(self, signal: Any) -> bool:
@@ -189,7 +192,13 @@ class Channel:
         """
         started = time.monotonic()
         if not self.wait_ready(deadline):
-            raise CATimeoutError(self.progress(time.monotonic() - started))
+            raise self.unready(time.monotonic() - started)
+
+    def unready(self, waited: float) -> CAError:
+        """What to raise, or to report, for a channel that is not ready after so many seconds."""
+        if self.state is State.CLOSED:
+            return self.ended(self.note)
+        return CATimeoutError(self.progress(waited))
 
     def progress(self, waited: float) -> str:
         """What has been tried, and how far it got."""
@@ -212,6 +221,8 @@ class Channel:
         """Ask the server, by default for all there is, with its time stamp. The answer is news to *monitor* as well."""
         self.require(deadline)
         core, circuit = self._usable()
+        if not self.can_read:
+            raise self.denied("read")
         wanted = self.time_type if data_type is None else data_type
         request = Request(self.name) if monitor is None else SharedRequest(self.name, monitor.take)
         length = core.count_for(0 if self.count != 1 else 1) if count is None else count
@@ -222,8 +233,8 @@ class Channel:
                     reply = request.exchange(circuit, command, deadline)
             else:
                 reply = request.exchange(circuit, command, deadline)
-        except LocalProtocolError as error:
-            raise DisconnectedError(f"'{self.name}' was disconnected: {error}") from None
+        except (DisconnectedError, LocalProtocolError) as error:
+            raise self.ended(error) from None
         if isinstance(request, SharedRequest) and request.reading is not None:
             return request.reading  # large arrays are decoded where they lie, so only once
         return self.reading(reply)
@@ -243,8 +254,7 @@ class Channel:
         readings = decode_run(data_type, rows, self.control)
         if self.count == 1:
             return readings
-        text = self.native_type == ChannelType.STRING
-        dtype = LAYOUTS[self.native_type or 0].value_dtype
+        text, dtype = LAYOUTS[data_type].is_string, LAYOUTS[data_type].value_dtype
         return [Reading((r[0],) if text else np.array([r[0]], dtype), *r[1:]) for r in readings]
 
     def fetch_control(self, deadline: float) -> ControlInfo:
@@ -274,10 +284,15 @@ class Channel:
     def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value without asking for an answer; a refusal by the server is logged."""
         core, circuit = self._usable()
-        self._check_write()
-        self.put_since_read = True
-        command = WriteRequest(data, data_type, count, core.sid, self.cid)
-        circuit.post(command, deadline)
+        if not self.can_write:
+            raise self.denied("write")
+        try:
+            circuit.post(WriteRequest(data, data_type, count, core.sid, self.cid), deadline)
+        except BadValueError as error:
+            raise BadValueError(f"'{self.name}': {error}") from None
+        except (DisconnectedError, LocalProtocolError) as error:
+            raise self.ended(error) from None
+        self.puts += 1
 
     def put_wait(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value and wait until the record has finished processing."""
@@ -286,32 +301,47 @@ class Channel:
     def begin_put(self, data_type: int, count: int, data: Any) -> Callable[[float], None]:
         """Send a value; the result waits, until a monotonic deadline, for the record to finish processing."""
         core, circuit = self._usable()
-        self._check_write()
-        self.put_since_read = True
+        if not self.can_write:
+            raise self.denied("write")
         request = Request(self.name)
-        circuit.ask(WriteNotifyRequest(data, data_type, count, core.sid, 0), request)
+        try:
+            circuit.ask(WriteNotifyRequest(data, data_type, count, core.sid, 0), request)
+        except BadValueError as error:
+            raise BadValueError(f"'{self.name}': {error}") from None
+        except (DisconnectedError, LocalProtocolError) as error:
+            raise self.ended(error) from None
+        self.puts += 1
 
         def finish(deadline: float) -> None:
-            with self.context.lanes.blocking():
-                request.wait(circuit, deadline)
+            try:
+                with self.context.lanes.blocking():
+                    request.wait(circuit, deadline)
+            except DisconnectedError as error:
+                raise self.ended(error) from None
 
         return finish
 
     def _usable(self) -> tuple[ClientChannel, Circuit]:
         core, circuit = self.core, self.circuit
         if core is None or circuit is None or self.state is not State.READY:
-            raise DisconnectedError(f"'{self.name}' is not connected: {self.note or self.state.value}")
+            raise self.ended(self.note or self.state.value)
         return core, circuit
+
+    def ended(self, why: object) -> CAError:
+        """What to raise when there is no connection any more, or never will be."""
+        if self.context.closed:
+            return self.context.closed_error(self.name)
+        return DisconnectedError(f"'{self.name}' is not connected: {why}")
 
     def read_row(self) -> tuple[int, int, int]:
         """(sid, type, count) of a read of all there is, for a bulk request."""
         core, _ = self._usable()
         return core.sid, self.time_type, core.count_for(1 if self.count == 1 else 0)
 
-    def _check_write(self) -> None:
-        if not self.can_write:
-            user, host = self.context.identity
-            raise AccessDeniedError(f"'{self.name}': no write access for {user}@{host} on {self.circuit_name}")
+    def denied(self, what: str) -> AccessDeniedError:
+        """What to raise when the server lets us not ``"read"``, or not ``"write"``."""
+        user, host = self.context.identity
+        return AccessDeniedError(f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}")
 
     @property
     def circuit_name(self) -> str:
@@ -406,12 +436,13 @@ class Channel:
 
     def _too_late(self, command: Any) -> None:
         """The channel was closed before the server had made it: it must not stay there."""
-        circuit, self.circuit = self.circuit, None
-        if circuit is not None and type(command) is CreateChanResponse:
+        circuit = self.circuit
+        if circuit is None or type(command) not in (CreateChanResponse, CreateChFailResponse):
+            return
+        self.circuit = None
+        if type(command) is CreateChanResponse:
             self._clear(circuit, command.sid)
-            self.context.maybe_idle(circuit)
-        else:
-            self.circuit = circuit
+        self.context.maybe_idle(circuit)
 
     def _access_rights(self, command: AccessRightsResponse) -> None:
         rights = int(command.access_rights)
@@ -435,7 +466,7 @@ class Channel:
             self.native_type, self.count = native, count
             self.time_type = time_type(native)
             self.decode = scalar_decoder(self.time_type) if count == 1 else None
-        self.control = None
+        self.control = self.floor = None
 
     def _become_ready(self) -> None:
         self.note = ""
@@ -447,7 +478,7 @@ class Channel:
         self._drop(f"{self.circuit_name} answered the search but would not create the channel", _REFUSED)
 
     def _server_left(self, command: ServerDisconnResponse) -> None:
-        error = DisconnectedError(f"'{self.name}': {self.circuit_name} removed the channel")
+        error = DisconnectedError(f"{self.circuit_name} removed the channel")
         for owner in command.orphans:
             owner.fail(error)
         self._drop(f"{self.circuit_name} removed the channel", 0.0)
@@ -508,6 +539,8 @@ class Channel:
         self.note = "the context was closed"
         self.circuit = self.core = None
         self._release_waiters()
+        for monitor in self.monitors:
+            monitor.end()
         if was_ready:
             self._tell(connected=False)
 
@@ -517,8 +550,11 @@ class Channel:
             self.state = State.SEARCHING
             self.note = "the process was forked"
             self.circuit = self.core = self.waiters = None
+            self.listeners = self.access_listeners = ()
             for monitor in self.monitors:
                 monitor.lost()
+                for _ in range(monitor.orphan()):
+                    self.context.release(self, monitor)
 
     def _clear(self, circuit: Circuit, sid: int) -> None:
         try:

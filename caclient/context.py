@@ -59,6 +59,8 @@ _PATIENCE: Final = (0.1, 30.0)
 """Seconds before an address that accepts no connection is tried again: at first, and at the most."""
 _LATER: Final = 0.02
 """Seconds that monitors which only fill a cache leave to channels that are being made."""
+_HOLD: Final = 2.0
+"""Seconds for which a daemon thread is held while the interpreter ends, which takes less."""
 _ADDRESSES: Final = 10_000
 """Addresses whose failures are remembered at the most."""
 
@@ -76,6 +78,8 @@ class Context:
             fields.setdefault("auto_addr_list", False)
         self.config = (config or Config.from_env()).replace(**fields)
         self.lock = threading.Lock()
+        self.pv_lock = threading.RLock()
+        """Held while a PV changes its callbacks; ``lock`` may be taken inside."""
         self.identity = (_user_name(), socket.gethostname())
         self.closed = False
         self._cids = itertools.count(1)
@@ -134,6 +138,9 @@ class Context:
     ) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _same_context, (None if self is _default else self.config,)
+
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self._channels)} channels, {len(self.circuits)} circuits"
         return f"<Context: {state}>"
@@ -145,9 +152,9 @@ class Context:
         _check_name(name, priority)
         if self._asleep:
             self.wake()
+        if self.closed:
+            raise self.closed_error(name)
         with self.lock:
-            if self.closed:
-                raise ContextClosedError(f"'{name}': the context has been closed")
             channel = self._channels.get((name, priority))
             if channel is None:
                 cid = next(self._cids)
@@ -168,26 +175,44 @@ class Context:
 
     def auto_monitor(self, channel: Channel, wanted: bool | int | None) -> Monitor | None:
         """The monitor that keeps a PV's newest reading; None if it is not wanted."""
-        if wanted is False or (wanted is not None and not isinstance(wanted, int)):
+        if wanted is not None and not wanted:
             return None
-        monitor = self._monitor(channel, DEFAULT_MASK if wanted is None or wanted is True else wanted)
+        monitor = self._monitor(
+            channel, DEFAULT_MASK if wanted is None or wanted is True else _checked(channel, wanted)
+        )
         if wanted is not None:
             monitor.automatic = False
         self.loop.call_soon(self._start_later, monitor)
         return monitor
 
     def subscribe(
-        self, channel: Channel, callback: Callable[[Any], Any], lane: Lane, policy: str, mask: int, runs: bool
+        self,
+        channel: Channel,
+        callback: Callable[[Any], Any],
+        lane: Lane,
+        policy: str,
+        mask: int,
+        runs: bool = False,
+        on_end: Callable[[], None] | None = None,
     ) -> Subscription:
-        """A callback on a channel's monitor; it is a user of the channel."""
-        if not 0 < mask < 256:
-            raise BadValueError(f"'{channel.name}': event mask {mask} is not in 1..255")
+        """A callback on a channel's monitor; it is a user of the channel. *on_end* is called if the context closes."""
+        _checked(channel, mask)
+        if self._asleep:
+            self.wake()
         with self.lock:
             channel.users += 1
+        if self.closed:
+            raise self.closed_error(channel.name)
         monitor = self._monitor(channel, mask)
-        subscription = Subscription(monitor, callback, lane, policy, runs, self._unsubscribe)
+        subscription = Subscription(monitor, callback, lane, policy, runs, self._unsubscribe, on_end)
         self.loop.call_soon(self._attach, monitor, subscription)
         return subscription
+
+    def on_engine(self, call: Callable[..., None], *args: Any) -> None:
+        """Have the engine thread make a call; in a forked child this starts it. *Any thread.*"""
+        if self._asleep:
+            self.wake()
+        self.loop.call_soon(call, *args)
 
     def want_control(self, channel: Channel) -> None:
         """Have the metadata fetched without waiting for them, at each connection from now on."""
@@ -207,20 +232,16 @@ class Context:
     def _attach(self, monitor: Monitor, subscription: Subscription) -> None:
         if subscription.closed:
             return
-        running = monitor.core_id is not None
-        monitor.sinks = (*monitor.sinks, subscription)
-        if not running:
+        if monitor.core_id is None:
+            monitor.attach(subscription)
             monitor.start()
         else:
             monitor.welcome(subscription)
 
     def _unsubscribe(self, subscription: Subscription) -> None:
         monitor = subscription.monitor
-        self.loop.call_soon(self._detach, monitor, subscription)
+        monitor.detach(subscription)
         self.release(monitor.channel, monitor)
-
-    def _detach(self, monitor: Monitor, subscription: Subscription) -> None:
-        monitor.sinks = tuple(sink for sink in monitor.sinks if sink is not subscription)
 
     def _start_later(self, monitor: Monitor) -> None:
         """Start a monitor that only fills the cache, after channels that wait to be made. *Engine thread.*"""
@@ -244,6 +265,15 @@ class Context:
         """All channels there are."""
         with self.lock:
             return list(self._channels.values())
+
+    def closed_error(self, name: str) -> ContextClosedError:
+        """What to raise for a PV whose context is closed. *Any thread.*
+
+        While the interpreter ends, daemon threads are held here instead: nobody can handle what they would raise.
+        """
+        if _exiting and threading.current_thread().daemon:
+            threading.Event().wait(_HOLD)
+        return ContextClosedError(f"'{name}': the context has been closed")
 
     def describe_search(self, cid: int) -> str:
         """How often a name was searched, where, and that nobody has answered."""
@@ -279,12 +309,14 @@ class Context:
             self._asleep = False
             channels = list(self._channels.values())
         self._start_engine()
+        self.loop.call_soon(self._reap)
         for channel in channels:
             self.loop.call_soon(channel.search)
 
     def fall_asleep(self) -> None:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
         self.lock = threading.Lock()
+        self.pv_lock = threading.RLock()
         if self.closed:
             return
         self.loop.abandon()
@@ -292,11 +324,10 @@ class Context:
         self.repeater.abandon()
         for circuit in self.circuits.values():
             circuit.abandon()
-        self._dropped.clear()
         for channel in self._channels.values():
             channel.forget_circuit()
         self._make_engine()
-        self._asleep = True
+        self._asleep = True  # which _reap, too, waits for
 
     def circuit(self, address: Address, priority: int) -> Circuit:
         """The circuit to an address, made if there is none. *Engine thread.*"""
@@ -434,7 +465,10 @@ class Context:
 
 _contexts: weakref.WeakSet[Context] = weakref.WeakSet()
 _default: Context | None = None
+_unpickled: list[Context] = []
+"""Contexts that came with pickled PVs; they live as long as the process."""
 _default_lock = threading.Lock()
+_exiting = False
 
 
 def default_context() -> Context:
@@ -446,6 +480,18 @@ def default_context() -> Context:
         return _default
 
 
+def _same_context(config: Config | None) -> Context:
+    """What a pickled context becomes: the default one, or one of the same config, made if there is none."""
+    if config is None:
+        return default_context()
+    with _default_lock:
+        for context in list(_contexts):
+            if context.config == config and not context.closed:
+                return context
+        _unpickled.append(Context(config))
+        return _unpickled[-1]
+
+
 def close_default_context() -> None:
     """Close it, if there is one; the next use makes another, from the environment as it is then."""
     with _default_lock:
@@ -455,6 +501,8 @@ def close_default_context() -> None:
 
 
 def _at_exit() -> None:
+    global _exiting
+    _exiting = True
     for context in list(_contexts):
         context.close()
 
@@ -483,6 +531,12 @@ def _check_name(name: object, priority: int) -> None:
         raise BadValueError(f"{name!r} is no PV name: text, not empty, without NUL")
     if not 0 <= priority <= 99:
         raise BadValueError(f"'{name}': priority {priority} is not in 0..99")
+
+
+def _checked(channel: Channel, mask: Any) -> int:
+    if not isinstance(mask, int) or not 0 < mask < 256:
+        raise BadValueError(f"'{channel.name}': event mask {mask!r} is not in 1..255")
+    return int(mask)
 
 
 def _same_server(one: Address, other: Address) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -13,9 +14,10 @@ from caclient.channel import Channel
 from caclient.channel import State as ChannelState
 from caclient.context import Context, default_context
 from caclient.dbr import ChannelType, ControlInfo, Reading
+from caclient.dbr.text import to_bytes, to_text
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import Lane, report_error
-from caclient.errors import BadValueError, CATimeoutError
+from caclient.errors import BadValueError, CATimeoutError, DisconnectedError
 from caclient.subscription import DEFAULT_MASK, Monitor, Subscription, Updates
 
 if TYPE_CHECKING:
@@ -23,6 +25,17 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT: Final = 5.0
 """Seconds that a get, and the connection before a put, may take unless told otherwise."""
+
+
+class _Entry:
+    """A callback in pyepics' form. Only its lane calls it, once it has been greeted with the current value."""
+
+    __slots__ = ("callback", "greeted", "keywords")
+
+    def __init__(self, callback: Callable[..., Any], keywords: dict[str, Any], greeted: bool) -> None:
+        self.callback = callback
+        self.keywords = keywords
+        self.greeted = greeted
 
 
 class PV:
@@ -44,6 +57,7 @@ class PV:
         "_closed",
         "_connection_callbacks",
         "_context",
+        "_delivered",
         "_lane",
         "_monitor",
         "_newest",
@@ -73,11 +87,14 @@ class PV:
         self.auto_monitor = auto_monitor
         self._context = context or default_context()
         self._lane: Lane | None = None
-        self._callbacks: dict[int, tuple[Callable[..., Any], dict[str, Any]]] | None = None
+        self._callbacks: dict[int, _Entry] | None = None
         self._connection_callbacks: list[Callable[..., Any]] | None = None
         self._access_callbacks: list[Callable[..., Any]] | None = None
         self._subscription: Subscription | None = None
         self._newest: Reading | None = None
+        """What was last read without a monitor."""
+        self._delivered: Reading | None = None
+        """What the callbacks were last given."""
         self._channel: Channel = self._context.channel(self.pvname, priority)
         self._closed = False
         self._monitor: Monitor | None = self._context.auto_monitor(self._channel, auto_monitor)
@@ -111,10 +128,11 @@ class PV:
         :raises ChannelAccessError: the server could not read it.
         """
         reading = self._cached() if use_monitor and count is None else None
-        if reading is None:
-            reading = self._ask(timeout, count)
-        if as_string:
-            return reading.with_control(self._control(timeout)).text
+        if reading is None or as_string:
+            deadline = self._deadline(timeout)
+            reading = reading or self._ask(deadline, count)
+            if as_string:
+                return reading.with_control(self._channel.fetch_control(deadline)).text
         return reading[0]
 
     def read(self, timeout: float | None = None, *, use_monitor: bool = True) -> Reading:
@@ -122,31 +140,49 @@ class PV:
         deadline = self._deadline(timeout)
         reading = self._cached() if use_monitor else None
         if reading is None:
-            reading = self._ask(deadline - time.monotonic(), None)
+            reading = self._ask(deadline)
         return reading.with_control(self._channel.fetch_control(deadline))
 
     def _cached(self) -> Reading | None:
         """The newest reading, if it may be taken for the present."""
         monitor, channel = self._monitor, self._channel
-        if monitor is None or not monitor.fresh or channel.put_since_read or channel.state is not ChannelState.READY:
+        if (
+            monitor is None
+            or not monitor.fresh
+            or channel.puts != channel.puts_read
+            or not channel.can_read
+            or channel.state is not ChannelState.READY
+            or self._closed
+        ):
             return None
         newest = monitor.last
         if newest is None or (channel.floor is not None and (newest[3], newest[4]) < channel.floor):
             return None
         return newest
 
-    def _ask(self, timeout: float | None, count: int | None) -> Reading:
-        deadline = self._deadline(timeout)
-        channel = self._channel
-        if not channel.put_since_read:
-            reading = channel.read(deadline, count=count)
+    def _ask(self, deadline: float, count: int | None = None) -> Reading:
+        channel = self._open_channel()
+        if count is not None:
+            return channel.read(deadline, count=self._checked_count(deadline, count))
+        puts = channel.puts
+        if puts == channel.puts_read:
+            reading = channel.read(deadline)
         else:
-            channel.put_since_read = False
-            reading = channel.read(deadline, count=count, monitor=self._monitor)
-            channel.floor = (reading[3], reading[4])
-        if count is None:
-            self._newest = reading
+            reading = channel.read(deadline, monitor=self._monitor)
+            channel.puts_read, channel.floor = puts, (reading[3], reading[4])
+        self._newest = reading
         return reading
+
+    def _checked_count(self, deadline: float, count: int) -> int:
+        if count < 1:
+            raise BadValueError(f"'{self.pvname}': count {count} is not positive")
+        self._channel.require(deadline)
+        return min(count, self._channel.count)
+
+    def _open_channel(self) -> Channel:
+        if self._closed:
+            raise DisconnectedError(f"'{self.pvname}': this PV has been closed")
+        return self._channel
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
@@ -174,20 +210,20 @@ class PV:
         :raises DisconnectedError: the connection was lost before the completion.
         :raises ChannelAccessError: the record refused it (only with *wait*; otherwise a refusal is logged).
         """
-        channel = self._channel
+        channel = self._open_channel()
         deadline = self._deadline(timeout)
         if channel.state is not ChannelState.READY:
             channel.require(deadline)
-        data_type, count = _put_form(channel, value)
+        data_type, count, data = _put_form(channel, value)
         if wait:
-            channel.put_wait(data_type, count, value, deadline if timeout is not None else float("inf"))
+            channel.put_wait(data_type, count, data, deadline if timeout is not None else float("inf"))
         else:
-            channel.put(data_type, count, value, deadline)
+            channel.put(data_type, count, data, deadline)
 
     def begin_put(self, value: Any) -> Callable[[float], None]:
         """Write a value and return what waits for its completion until a monotonic deadline. *Any thread.*"""
-        data_type, count = _put_form(self._channel, value)
-        return self._channel.begin_put(data_type, count, value)
+        channel = self._open_channel()
+        return channel.begin_put(*_put_form(channel, value))
 
     # -- watching ------------------------------------------------------------------------------------------------------
 
@@ -200,7 +236,7 @@ class PV:
             busy.
         :param mask: DBE_VALUE 1, DBE_LOG 2, DBE_ALARM 4, DBE_PROPERTY 8, added up.
         """
-        return self._subscribe(callback, policy, mask, runs=False)
+        return self._subscribe(callback, policy, mask)
 
     def subscribe_runs(self, callback: Callable[[Any], Any], *, mask: int = DEFAULT_MASK) -> Subscription:
         """Like ``subscribe``, for those who keep columns: updates that came together come as one structured array.
@@ -211,32 +247,48 @@ class PV:
         return self._subscribe(callback, "all", mask, runs=True)
 
     def _subscribe(
-        self, callback: Callable[[Any], Any], policy: str, mask: int, runs: bool, lane: Lane | None = None
+        self,
+        callback: Callable[[Any], Any],
+        policy: str,
+        mask: int,
+        runs: bool = False,
+        lane: Lane | None = None,
+        on_end: Callable[[], None] | None = None,
     ) -> Subscription:
+        channel = self._open_channel()
+        self._check_callable(callback)
         if policy not in ("all", "latest"):
             raise BadValueError(f"'{self.pvname}': policy {policy!r} is neither 'all' nor 'latest'")
         lane = lane or self._context.lanes.lane(self.pvname)
-        return self._context.subscribe(self._channel, callback, lane, policy, mask, runs)
+        return self._context.subscribe(channel, callback, lane, policy, mask, runs, on_end)
+
+    def _check_callable(self, callback: Any) -> None:
+        if not callable(callback):
+            raise BadValueError(f"'{self.pvname}': {callback!r} is not callable")
 
     def updates(self, timeout: float | None = None, *, policy: str = "all") -> Updates:
         """An iterator over readings, from the current one on; waits at most *timeout* seconds for each."""
-        return Updates(lambda put: self.subscribe(put, policy=policy), self.pvname, timeout)
+        return Updates(
+            lambda put, end: self._subscribe(put, policy, DEFAULT_MASK, on_end=end), self._channel, policy, timeout
+        )
 
     def wait_for(self, predicate: Callable[[Any], bool], timeout: float | None = None) -> Reading:
         """The first reading whose value satisfies *predicate*, the current one included. Sees every update.
 
-        :raises CATimeoutError: naming the last value seen.
+        :raises CATimeoutError: naming the last value seen, or saying how far the connection got.
         """
-        deadline = self._deadline(timeout)
-        last = "none"
+        started = time.monotonic()
+        deadline = started + (self.timeout if timeout is None else timeout)
+        last: Reading | None = None
         with self.updates() as updates:
-            while True:
-                reading = updates.next(deadline - time.monotonic())
-                if reading is None:
-                    raise CATimeoutError(f"'{self.pvname}': condition not met in time; last value: {last}")
+            while (reading := updates.next(deadline - time.monotonic())) is not None:
                 if predicate(reading.value):
                     return reading
-                last = repr(reading)
+                last = reading
+        waited = time.monotonic() - started
+        if not self.connected:
+            raise self._channel.unready(waited)
+        raise CATimeoutError(f"'{self.pvname}': condition not met in {waited:.3f} s; last value: {last}")
 
     # -- callbacks in pyepics' form ------------------------------------------------------------------------------------
 
@@ -246,83 +298,103 @@ class PV:
         First with the current value, then for every update, in order, together with the connection callbacks. Returns
         the index for ``remove_callback``. A PV with callbacks stays alive until ``close()``. *Any thread.*
         """
-        if not callable(callback):
-            raise BadValueError(f"'{self.pvname}': {callback!r} is not callable")
-        self._context.want_control(self._channel)
-        with self._context.lock:
+        channel = self._open_channel()
+        self._check_callable(callback)
+        self._context.want_control(channel)
+        with self._context.pv_lock:
+            lane = self._own_lane()
             callbacks = dict(self._callbacks or {})
             index = max(callbacks, default=-1) + 1 if index is None else index
-            callbacks[index] = (callback, keywords)
+            callbacks[index] = entry = _Entry(callback, keywords, self._subscription is None)
             self._callbacks = callbacks  # copied: whoever is calling goes on with the old one
-        if self._subscription is None:
-            mask = self.auto_monitor if type(self.auto_monitor) is int else DEFAULT_MASK
-            self._subscription = self._subscribe(self._run_callbacks, "all", mask, runs=False, lane=self._own_lane())
-        else:
-            self._own_lane().push(self._run_newcomer, index)
+            if self._subscription is None:
+                mask = self.auto_monitor if type(self.auto_monitor) is int else 0
+                self._subscription = self._subscribe(self._run_callbacks, "all", mask or DEFAULT_MASK, lane=lane)
+            else:
+                lane.push(self._run_newcomer, (index, entry))
         return index
 
     def remove_callback(self, index: int) -> None:
         """Call it no more; an unknown index is no error. A call that runs is not waited for. *Any thread.*"""
-        with self._context.lock:
+        with self._context.pv_lock:
             callbacks = dict(self._callbacks or {})
             callbacks.pop(index, None)
             self._callbacks = callbacks or None
-        if self._callbacks is None:
-            self._end_subscription()
+            if not callbacks:
+                self._end_subscription()
 
     def clear_callbacks(self) -> None:
         """Remove all value callbacks. *Any thread.*"""
-        self._callbacks = None
-        self._end_subscription()
+        with self._context.pv_lock:
+            self._callbacks = None
+            self._end_subscription()
 
     @property
     def callbacks(self) -> dict[int, tuple[Callable[..., Any], dict[str, Any]]]:
         """Index -> (callback, keywords): a copy."""
-        return dict(self._callbacks or {})
+        return {index: (entry.callback, entry.keywords) for index, entry in (self._callbacks or {}).items()}
 
     def add_connection_callback(self, callback: Callable[..., Any]) -> None:
         """Call ``callback(pvname=, conn=, pv=)`` on each change, and at once if the PV is connected. *Any thread.*"""
-        lane = self._own_lane()
-        with self._context.lock:
-            self._connection_callbacks = [*(self._connection_callbacks or ()), callback]
-        self._context.loop.call_soon(self._listen, callback, lane)
+        self._open_channel()
+        self._check_callable(callback)
+        with self._context.pv_lock:
+            lane = self._own_lane()
+        self._context.on_engine(self._listen, callback, lane)
 
     def add_access_callback(self, callback: Callable[..., Any]) -> None:
         """Call ``callback(read_access, write_access, pv=)`` on each change, and at once if connected. *Any thread.*"""
-        lane = self._own_lane()
-        with self._context.lock:
-            self._access_callbacks = [*(self._access_callbacks or ()), callback]
-        self._context.loop.call_soon(self._listen_access, callback, lane)
+        self._open_channel()
+        self._check_callable(callback)
+        with self._context.pv_lock:
+            lane = self._own_lane()
+        self._context.on_engine(self._listen_access, callback, lane)
 
     def _own_lane(self) -> Lane:
-        if self._lane is None:
-            self._lane = self._context.lanes.lane(self.pvname)
-        return self._lane
+        """The lane of callbacks in pyepics' form; the parent's stay with it after a fork. *Caller holds pv_lock.*"""
+        lane = self._lane
+        if lane is None or lane.lanes is not self._context.lanes:
+            self._lane = lane = self._context.lanes.lane(self.pvname)
+            self._callbacks = self._connection_callbacks = self._access_callbacks = self._subscription = None
+        return lane
+
+    # -- engine thread -------------------------------------------------------------------------------------------------
 
     def _listen(self, callback: Callable[..., Any], lane: Lane) -> None:
         channel = self._channel
-        if self._connection_changed not in channel.listeners:
-            channel.listeners = (*channel.listeners, self._connection_changed)
+        if self._closed:
+            return
+        self._connection_callbacks = [*(self._connection_callbacks or ()), callback]
+        self._listen_to(channel)
         if channel.connected:
             lane.push(self._call_connection, (callback, True))
 
     def _listen_access(self, callback: Callable[..., Any], lane: Lane) -> None:
         channel = self._channel
-        if self._access_changed not in channel.access_listeners:
-            channel.access_listeners = (*channel.access_listeners, self._access_changed)
-            if self._connection_changed not in channel.listeners:
-                channel.listeners = (*channel.listeners, self._connection_changed)
+        if self._closed:
+            return
+        self._access_callbacks = [*(self._access_callbacks or ()), callback]
+        self._listen_to(channel)
         if channel.connected:
             lane.push(self._call_access, (callback, channel.can_read, channel.can_write))
 
+    def _listen_to(self, channel: Channel) -> None:
+        if self._connection_changed not in channel.listeners:
+            channel.listeners = (*channel.listeners, self._connection_changed)
+            channel.access_listeners = (*channel.access_listeners, self._access_changed)
+
     def _connection_changed(self, channel: Channel, connected: bool) -> None:
         self._access_changed(channel, connected)
+        lane = self._lane
         for callback in self._connection_callbacks or ():
-            self._own_lane().push(self._call_connection, (callback, connected))
+            if lane is not None:
+                lane.push(self._call_connection, (callback, connected))
 
     def _access_changed(self, channel: Channel, _connected: bool) -> None:
+        lane = self._lane
         for callback in self._access_callbacks or ():
-            self._own_lane().push(self._call_access, (callback, channel.can_read, channel.can_write))
+            if lane is not None:
+                lane.push(self._call_access, (callback, channel.can_read, channel.can_write))
 
     # -- on a lane -----------------------------------------------------------------------------------------------------
 
@@ -337,24 +409,29 @@ class PV:
             callback(can_read, can_write, pv=self)
 
     def _run_callbacks(self, reading: Reading) -> None:
-        self._newest = reading
+        self._delivered = reading
         fields: dict[str, Any] | None = None
-        for index, (callback, keywords) in sorted((self._callbacks or {}).items()):
-            if index in (self._callbacks or ()):
+        for index, entry in sorted((self._callbacks or {}).items()):
+            if entry.greeted and self._has(index, entry):
                 fields = fields or self._fields(reading)
-                self._lane_call(callback, {**fields, "cb_info": (index, self), **keywords})
+                self._call(index, entry, fields)
 
-    def _run_newcomer(self, index: int) -> None:
-        entry = (self._callbacks or {}).get(index)
-        if entry is not None and self._newest is not None:
-            callback, keywords = entry
-            callback(**{**self._fields(self._newest), "cb_info": (index, self), **keywords})
+    def _run_newcomer(self, newcomer: tuple[int, _Entry]) -> None:
+        """Give the current value, in its place among the updates, to a callback that came later than the first."""
+        index, entry = newcomer
+        entry.greeted = True
+        if self._delivered is not None and self._has(index, entry):
+            self._call(index, entry, self._fields(self._delivered))
 
-    def _lane_call(self, callback: Callable[..., Any], fields: dict[str, Any]) -> None:
+    def _has(self, index: int, entry: _Entry) -> bool:
+        return (self._callbacks or {}).get(index) is entry
+
+    def _call(self, index: int, entry: _Entry, fields: dict[str, Any]) -> None:
         try:
-            callback(**fields)
+            entry.callback(**{**fields, "cb_info": (index, self), **entry.keywords})
         except BaseException as error:  # noqa: BLE001  user code: the other callbacks of this PV are called all the same
-            report_error(self._own_lane(), error)
+            if self._lane is not None:
+                report_error(self._lane, error)
 
     def _fields(self, reading: Reading) -> dict[str, Any]:
         """What a callback in pyepics' form is given."""
@@ -403,8 +480,8 @@ class PV:
     @property
     def value(self) -> Any:
         """The newest value known, also after the IOC has gone; asked from the server if there is none yet."""
-        reading = self._last() or self._cached()
-        return self.get() if reading is None or self.connected else reading[0]
+        reading = None if self.connected else self._last()
+        return self.get() if reading is None else reading[0]
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -418,10 +495,12 @@ class PV:
 
     def _last(self) -> Reading | None:
         monitor = self._monitor
-        return monitor.last if monitor is not None and monitor.last is not None else self._newest
+        if monitor is not None and monitor.last is not None:
+            return monitor.last
+        return self._delivered or self._newest
 
     def _known(self) -> Reading:
-        return self._last() or self._ask(None, None)
+        return self._last() or self._ask(self._deadline(None))
 
     @property
     def char_value(self) -> str:
@@ -502,11 +581,12 @@ class PV:
 
     def close(self) -> None:
         """Call no callback any more, and let the server forget the channel if nobody else uses it. *Any thread.*"""
-        if self._closed:
-            return
-        self._closed = True
-        self._callbacks = self._connection_callbacks = self._access_callbacks = None
-        self._end_subscription()
+        with self._context.pv_lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._callbacks = None
+            self._end_subscription()
         self._context.loop.call_soon(self._stop_listening)
         self._context.release(self._channel, self._monitor)
 
@@ -519,6 +599,7 @@ class PV:
 
     def _stop_listening(self) -> None:
         channel = self._channel
+        self._connection_callbacks = self._access_callbacks = None
         channel.listeners = tuple(fn for fn in channel.listeners if fn != self._connection_changed)
         channel.access_listeners = tuple(fn for fn in channel.access_listeners if fn != self._access_changed)
 
@@ -533,7 +614,7 @@ class PV:
             self._context.release(self._channel, self._monitor)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.pvname, self.priority, self.auto_monitor, self.timeout)
+        return _rebuild, (self.pvname, self.priority, self.auto_monitor, self.timeout, self._context)
 
     def __repr__(self) -> str:
         channel = self._channel
@@ -543,25 +624,52 @@ class PV:
         return f"<PV {self.pvname!r}: {channel.state.value}, {shape}, {self.access}, {self.host}>"
 
 
-def _rebuild(pvname: str, priority: int, auto_monitor: bool | int | None, timeout: float) -> PV:
-    return PV(pvname, priority=priority, auto_monitor=auto_monitor, timeout=timeout)
+def _rebuild(pvname: str, priority: int, auto_monitor: bool | int | None, timeout: float, context: Context) -> PV:
+    """What a pickled PV becomes: the same name in the same kind of context, without its callbacks."""
+    return PV(pvname, priority=priority, auto_monitor=auto_monitor, timeout=timeout, context=context)
 
 
-def _put_form(channel: Channel, value: Any) -> tuple[ChannelType, int]:
-    """In which type and count a value is sent; BadValueError if it cannot be."""
+def _put_form(channel: Channel, value: Any) -> tuple[ChannelType, int, Any]:
+    """In which type and count what is sent; BadValueError if it cannot be."""
     native = channel.native_type
     if native is None:
-        raise CATimeoutError(channel.progress(time.monotonic() - channel.since))
-    if isinstance(value, str) and native not in (ChannelType.CHAR, ChannelType.STRING):
-        return ChannelType.STRING, 1
+        raise channel.unready(time.monotonic() - channel.since)
+    kind = type(value)
+    if kind is float or kind is int:
+        return native, 1, value
+    if isinstance(value, (bytes, bytearray)) and (native != ChannelType.CHAR or channel.count == 1):
+        value = to_text(bytes(value))
     if isinstance(value, str):
-        length = len(value.encode("utf-8", "surrogateescape")) + 1 if native == ChannelType.CHAR else 1
-    elif isinstance(value, np.ndarray):
-        length = value.size
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        length = len(value) if native == ChannelType.CHAR else 1
-    else:
-        length = len(value) if isinstance(value, (list, tuple, range)) else 1
+        return _text_form(channel, native, value)
+    if isinstance(value, (memoryview, array.array)):
+        value = np.asarray(value)
+    length = _length(value)
     if length > channel.count:
         raise BadValueError(f"'{channel.name}': {length} elements for a channel that holds {channel.count}")
-    return native, length
+    if length == 0 and channel.count == 1:
+        raise BadValueError(f"'{channel.name}': no element for a channel that holds one")
+    return ChannelType.STRING if _is_texts(value) else native, length, value
+
+
+def _text_form(channel: Channel, native: ChannelType, text: str) -> tuple[ChannelType, int, Any]:
+    """Characters for an array of them, with a NUL if there is room; else a string, which the IOC converts."""
+    if native != ChannelType.CHAR or channel.count == 1:
+        return ChannelType.STRING, 1, text
+    characters = to_bytes(text)
+    if len(characters) > channel.count:
+        raise BadValueError(f"'{channel.name}': text of {len(characters)} bytes for {channel.count} characters")
+    if len(characters) < channel.count:
+        characters += b"\0"
+    return native, len(characters), characters
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.size
+    return len(value) if isinstance(value, (list, tuple, range, bytes, bytearray)) else 1
+
+
+def _is_texts(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return bool(value.dtype.kind == "U")
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, str) for item in value)

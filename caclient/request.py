@@ -36,6 +36,7 @@ class Request:
 
     def receive(self, command: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
+        command.owner = None  # else it and the request hold each other, and a large payload until the next gc
         self.reply = command
         self._finish()
 
@@ -153,6 +154,7 @@ class BulkRequest:
 
     def receive(self, item: Any) -> None:
         """An answer, or a run of them. *The thread that reads the circuit.*"""
+        item.owner = None  # no cycle, as in Request
         self.answers.append(item)
         self.left -= len(item.ioids) if type(item) is ReplyRun else 1
         if self.left <= 0:

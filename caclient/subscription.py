@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
-from caclient.dbr import Reading
+from caclient.dbr import ChannelType, Reading
 from caclient.engine.lanes import Lane, report_error
-from caclient.errors import CAError, CATimeoutError
+from caclient.errors import CAError, CATimeoutError, DisconnectedError
 from caclient.protocol.commands import (
     ErrorResponse,
     EventAddResponse,
     ReadNotifyRequest,
 )
 from caclient.protocol.runs import UpdateRun
-from caclient.request import FreshRequest
+from caclient.request import FreshRequest, Rendezvous
 
 if TYPE_CHECKING:
     from caclient.channel import Channel
@@ -113,23 +113,58 @@ class Monitor:
 
     def refresh(self) -> None:
         """Read the value once, for what may have been missed. *Engine thread.*"""
-        self._read(self.take)
+        channel = self.channel
+        if channel.core is not None:
+            count = channel.core.count_for(1 if channel.count == 1 else 0)
+            self._read(channel.time_type, count, FreshRequest(self.take))
+
+    def attach(self, sink: Subscription) -> None:
+        """Give this callback every update from now on. *Any thread.*"""
+        with self.channel.context.lock:
+            if not sink.closed:
+                self.sinks = (*self.sinks, sink)
+
+    def detach(self, sink: Subscription) -> None:
+        """Give it none any more. *Any thread.*"""
+        with self.channel.context.lock:
+            self.sinks = tuple(other for other in self.sinks if other is not sink)
 
     def welcome(self, sink: Subscription) -> None:
-        """Give the current value to a callback that came later than the first. *Engine thread.*"""
-        if self.core_id is not None:
-            self._read(lambda reply: sink.offer(1, self.channel.reading(reply)))
+        """Attach a callback that came later than the first, with the current value ahead of the updates.
 
-    def _read(self, take: Callable[[Any], Any]) -> None:
-        channel = self.channel
-        core, circuit = channel.core, channel.circuit
-        if core is None or circuit is None:
-            return
-        count = core.count_for(1 if channel.count == 1 else 0)
+        Both happen between two updates, on the thread that brings them: so the value comes once, and in its place.
+        *Engine thread.*
+        """
+
+        def meet() -> None:
+            if self.fresh and self.last is not None:
+                sink.offer(1, self.last)
+            self.attach(sink)
+
+        self._read(self.channel.native_type or ChannelType.CHAR, 1, Rendezvous(meet))
+
+    def end(self) -> None:
+        """There will be no updates any more: the context closes. *Engine thread.*"""
+        sinks, self.sinks = self.sinks, ()
+        for sink in sinks:
+            sink.end()
+
+    def orphan(self) -> int:
+        """In a forked child: the callbacks are the parent's; how many there were. *The only thread.*"""
+        sinks, self.sinks = self.sinks, ()
+        for sink in sinks:
+            sink.closed = True  # and nobody is told: that takes locks, which a thread of the parent may have held
+        return len(sinks)
+
+    def _read(self, data_type: ChannelType, count: int, request: FreshRequest | Rendezvous) -> None:
+        """Have an answer sent; if there can be none, the request fails."""
+        core, circuit = self.channel.core, self.channel.circuit
         try:
-            circuit.ask(ReadNotifyRequest(channel.time_type, count, core.sid, 0), FreshRequest(take))
-        except CAError:
-            return  # the circuit has just gone; the channel comes back with a value
+            if core is None or circuit is None:
+                raise DisconnectedError("not connected")
+            circuit.ask(ReadNotifyRequest(data_type, count, core.sid, 0), request)
+        except CAError as error:
+            request.fail(error)  # the circuit has just gone; the channel comes back with a value
 
     # -- the thread that reads the circuit -----------------------------------------------------------------------------
 
@@ -178,6 +213,7 @@ class Subscription:
         "_limit",
         "_offered",
         "_on_close",
+        "_on_end",
         "_pause_at",
         "_pushed_out",
         "_runs",
@@ -196,12 +232,14 @@ class Subscription:
         policy: str,
         runs: bool,
         on_close: Callable[[Subscription], None],
+        on_end: Callable[[], None] | None = None,
     ) -> None:
         self.monitor = monitor
         self._callback = callback
         self._lane = lane
         self._runs = runs
         self._on_close = on_close
+        self._on_end = on_end
         self._limit = 1 if policy == "latest" else LIMIT
         self._offered = 0
         self._taken = 0
@@ -237,6 +275,12 @@ class Subscription:
             self.closed = True
             self._on_close(self)
 
+    def end(self) -> None:
+        """There will be no updates any more. *Engine thread.*"""
+        self.closed = True
+        if self._on_end is not None:
+            self._on_end()
+
     def __enter__(self) -> Self:
         return self
 
@@ -252,22 +296,24 @@ class Subscription:
     def offer(self, count: int, item: Any) -> None:
         """Queue a reading, or a run of *count* updates. *The thread that reads the circuit.*"""
         limit = self._limit
-        if type(item) is Reading and item.count > 1:
-            limit = max(1, min(limit, LIMIT_BYTES // max(1, getattr(item[0], "nbytes", 1))))
+        if type(item) is Reading:
+            limit = min(limit, _room(item))
         jobs = self._lane.jobs
         self._offered += count
         while jobs and self._offered - self._taken - self._pushed_out > limit:
-            self._drop_oldest()
+            if not self._drop_oldest():
+                break
         self._lane.push(self._dispatch, (count, item))
 
-    def _drop_oldest(self) -> None:
+    def _drop_oldest(self) -> bool:
+        """Whether there was one."""
         jobs = self._lane.jobs
         others = []
         try:
             while (job := jobs.popleft())[0] != self._dispatch:
                 others.append(job)  # the lane is shared with a PV's connection callbacks, which are never dropped
         except IndexError:
-            return  # the worker was quicker
+            return False  # the worker was quicker
         finally:
             jobs.extendleft(reversed(others))
         self._pushed_out += job[1][0]
@@ -276,6 +322,7 @@ class Subscription:
             circuit = self.monitor.channel.circuit
             if circuit is not None:
                 circuit.pause_updates()
+        return True
 
     # -- lane ----------------------------------------------------------------------------------------------------------
 
@@ -317,19 +364,44 @@ class Subscription:
 
 
 class Updates:
-    """An iterator over the readings of a PV, from the current one on; the queue keeps the newest 100,000."""
+    """An iterator over the readings of a PV, from the current one on, until ``close()``.
 
-    def __init__(self, subscribe: Callable[[ReadingCallback], Subscription], name: str, timeout: float | None) -> None:
-        self._readings: deque[Reading] = deque(maxlen=LIMIT)
+    What its user is too slow for waits in a queue of the newest 100,000 (64 MiB of arrays), or with ``policy="latest"``
+    of the newest one; ``dropped`` counts what was pushed out. Also a context manager. *Any thread.*
+    """
+
+    def __init__(
+        self,
+        subscribe: Callable[[ReadingCallback, Callable[[], None]], Subscription],
+        channel: Channel,
+        policy: str,
+        timeout: float | None,
+    ) -> None:
+        self._readings: deque[Reading] = deque()
         self._news = threading.Condition()
-        self._name = name
+        self._channel = channel
+        self._limit = 1 if policy == "latest" else LIMIT
         self._timeout = timeout
-        self._subscription = subscribe(self._put)
+        self._pushed_out = 0
+        self._subscription = subscribe(self._put, self._ended)
+
+    @property
+    def dropped(self) -> int:
+        """Updates that were pushed out by newer ones before they were taken."""
+        return self._pushed_out + self._subscription.dropped
 
     def _put(self, reading: Reading) -> None:
+        limit = min(self._limit, _room(reading))
         with self._news:
+            while len(self._readings) >= limit:
+                self._readings.popleft()
+                self._pushed_out += 1
             self._readings.append(reading)
             self._news.notify()
+
+    def _ended(self) -> None:
+        with self._news:
+            self._news.notify_all()
 
     def __iter__(self) -> Iterator[Reading]:
         return self
@@ -337,23 +409,38 @@ class Updates:
     def __next__(self) -> Reading:
         """The next reading.
 
+        :raises StopIteration: after ``close()``, when all have been taken.
         :raises CATimeoutError: if none comes within the timeout.
+        :raises ContextClosedError: if none will come any more.
         """
         reading = self.next(self._timeout)
-        if reading is None:
-            raise CATimeoutError(f"'{self._name}': no update within {self._timeout:g} s")
-        return reading
+        if reading is not None:
+            return reading
+        if self._subscription.closed:
+            raise StopIteration
+        raise CATimeoutError(self._nothing())
 
     def next(self, timeout: float | None) -> Reading | None:
-        """The next reading, or None if none comes within *timeout* seconds."""
-        with self._news:
-            if not self._news.wait_for(lambda: bool(self._readings), timeout):
-                return None
-            return self._readings.popleft()
+        """The next reading, or None if none comes within *timeout* seconds, or after ``close()``."""
+        context = self._channel.context
+        with context.lanes.blocking(), self._news:
+            self._news.wait_for(lambda: self._readings or self._subscription.closed, timeout)
+            if self._readings:
+                return self._readings.popleft()
+        if self._subscription.closed and context.closed:
+            raise context.closed_error(self._channel.name)
+        return None
+
+    def _nothing(self) -> str:
+        waited = self._timeout or 0.0
+        if not self._channel.connected:
+            return self._channel.progress(waited)
+        return f"'{self._channel.name}': no update within {waited:g} s"
 
     def close(self) -> None:
-        """End the subscription."""
+        """End the subscription; who waits is told."""
         self._subscription.close()
+        self._ended()
 
     def __enter__(self) -> Self:
         return self
@@ -362,6 +449,12 @@ class Updates:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _room(reading: Reading) -> int:
+    """How many readings of this size may wait for one callback."""
+    size = getattr(reading[0], "nbytes", 0)
+    return max(1, LIMIT_BYTES // size) if size else LIMIT
 
 
 def _log_refusal(what: tuple[str, Any]) -> None:

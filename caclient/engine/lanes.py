@@ -44,10 +44,10 @@ Job = Callable[[Any], None]
 class Lane:
     """Calls in order, one at a time. The producer sees to the bound: ``len(lane.jobs)`` is what waits."""
 
-    __slots__ = ("_lanes", "errors", "jobs", "last_error_logged", "name", "scheduled")
+    __slots__ = ("errors", "jobs", "lanes", "last_error_logged", "name", "scheduled")
 
     def __init__(self, lanes: Lanes, name: str) -> None:
-        self._lanes = lanes
+        self.lanes = lanes
         self.name = name
         self.jobs: deque[tuple[Job, Any]] = deque()
         self.scheduled = False
@@ -58,7 +58,7 @@ class Lane:
         """Have a worker make ``job(argument)`` after what is queued. *Any thread.*"""
         self.jobs.append((job, argument))
         if not self.scheduled:
-            self._lanes.schedule(self)
+            self.lanes.schedule(self)
 
     def push_front(self, job: Job, argument: Any) -> None:
         """Put back what is left of a job whose slice is over. *The lane's worker, inside the job.*"""
