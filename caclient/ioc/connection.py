@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import deque
 from collections.abc import Callable
 
+from caclient.config import Address
 from caclient.engine.loop import Loop
 from caclient.engine.poller import READ, WRITE
 from caclient.errors import ProtocolError
@@ -16,7 +18,7 @@ from .outbox import Outbox
 from .session import Session, farewell
 
 _CHUNK = 1 << 16
-_UPDATES = 1 << 18
+_MOST_WAITING = 1 << 18
 """Bytes that may wait for a slow client; beyond, its requests and updates are left where they are."""
 
 
@@ -27,11 +29,12 @@ class Connection:
         self,
         loop: Loop,
         sock: socket.socket,
+        address: Address,
         session: Session,
         on_activity: Callable[[], None],
         on_closed: Callable[[Connection], None],
     ) -> None:
-        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=sock.getpeername())
+        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=address)
         self.session = session
         session.on_ready = self.notify
         self._loop = loop
@@ -39,6 +42,7 @@ class Connection:
         self._on_activity = on_activity
         self._on_closed = on_closed
         self._outbox = Outbox()
+        self._requests: deque[ca.Command] = deque()
         self._interest = READ
         self._closed = False
         self._ending = False
@@ -69,6 +73,7 @@ class Connection:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._sock.close()
         self._outbox.clear()
+        self._requests.clear()
         self.session.close()
         self._on_closed(self)
         self._on_activity()
@@ -85,7 +90,7 @@ class Connection:
             self._flush()
 
     def _read(self) -> None:
-        if self._outbox.size > _UPDATES:
+        if self._outbox.size > _MOST_WAITING:
             return
         try:
             data = self._sock.recv(_CHUNK)
@@ -96,19 +101,28 @@ class Connection:
         if not data:
             self.close()
             return
-        self._answer(data)
+        self._take(data)
 
-    def _answer(self, data: bytes) -> None:
-        command: ca.Command | None = None
+    def _take(self, data: bytes) -> None:
         try:
-            for command in self.circuit.recv(data)[0]:
-                self.circuit.process_command(command)
-                self._send(*self.session.answer(command))
+            self._requests.extend(self.circuit.recv(data)[0])
         except ProtocolError as error:
-            self._outbox.put([farewell(command, str(error)).to_bytes()])
-            self._ending = True
+            self._end(None, error)
         self._flush()
         self._on_activity()
+
+    def _answer(self, command: ca.Command) -> None:
+        try:
+            self.circuit.process_command(command)
+            self._send(*self.session.answer(command))
+        except ProtocolError as error:
+            self._end(command, error)
+
+    def _end(self, command: ca.Command | None, error: ProtocolError) -> None:
+        """Say why, and close once that is written."""
+        self._outbox.put([farewell(command, str(error)).to_bytes()])
+        self._requests.clear()
+        self._ending = True
 
     def _send(self, *commands: ca.Command) -> None:
         self._outbox.put(self.circuit.send(*commands))
@@ -119,10 +133,10 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what waits, then updates as far as the client takes them."""
+        """Write what waits, then replies and updates as far as the client takes them."""
         try:
             self._outbox.write(self._sock)
-            while not self._ending and self._outbox.size < _UPDATES and self._take_news():
+            while self._outbox.size <= _MOST_WAITING and not self._ending and self._work():
                 self._outbox.write(self._sock)
         except OSError:
             self.close()
@@ -132,21 +146,26 @@ class Connection:
         else:
             self._mind(self._wanted())
 
+    def _work(self) -> bool:
+        """Put replies, or if nothing was asked what is new, into the outbox; whether there was anything."""
+        asked = bool(self._requests)
+        while self._requests and self._outbox.size <= _MOST_WAITING:
+            self._answer(self._requests.popleft())
+        return asked or self._take_news()
+
     def _take_news(self) -> bool:
-        """Put what is new into the outbox as far as it may fill; whether there was anything."""
         before = self._outbox.size
         try:
             for command in self.session.news():
                 self._send(command)
-                if self._outbox.size > _UPDATES:
+                if self._outbox.size > _MOST_WAITING:
                     break
         except ProtocolError as error:  # nothing that an old client could understand
-            self._outbox.put([farewell(None, str(error)).to_bytes()])
-            self._ending = True
+            self._end(None, error)
         return self._outbox.size > before
 
     def _wanted(self) -> int:
-        reading = READ if self._outbox.size <= _UPDATES and not self._ending else 0
+        reading = READ if self._outbox.size <= _MOST_WAITING and not self._ending else 0
         return reading | (WRITE if self._outbox.size else 0)
 
     def _mind(self, interest: int) -> None:

@@ -211,11 +211,11 @@ class IOC:
 
     def _accept(self, listener: socket.socket, _bits: int) -> None:
         try:
-            sock, _ = listener.accept()
+            sock, address = listener.accept()
         except OSError:  # gone already, or no descriptor left
             return
         session = Session(self.database, self.tcp_port)
-        connection = Connection(self._running(), sock, session, self._look, self._connections.discard)
+        connection = Connection(self._running(), sock, address, session, self._look, self._connections.discard)
         self._connections.add(connection)
         connection.open()
         self._look()

@@ -12,7 +12,7 @@ from typing import Any
 
 from caclient.dbr.encode import encode
 from caclient.dbr.text import cut
-from caclient.dbr.types import ChannelType
+from caclient.dbr.types import ChannelType, layout_of
 from caclient.errors import RemoteProtocolError
 from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
@@ -160,6 +160,7 @@ class Session:
 
     def _on_event_add(self, command: ca.EventAddRequest) -> list[ca.Command]:
         binding = self._bindings[command.sid]
+        layout_of(command.type_field)
         if not 0 < command.mask <= _MOST_MASK:
             raise RemoteProtocolError(f"no subscription has the event mask {command.mask}")
         monitor = Monitor(

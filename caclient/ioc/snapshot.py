@@ -12,7 +12,7 @@ from caclient.dbr.encode import encode
 from caclient.dbr.metadata import Metadata
 from caclient.dbr.stamps import TimeStamp
 from caclient.dbr.text import to_bytes
-from caclient.dbr.types import LAYOUTS, ChannelType
+from caclient.dbr.types import ChannelType, layout_of
 from caclient.errors import BadValueError
 
 from .properties import Properties
@@ -75,11 +75,11 @@ class Snapshot:
         if data_type == ChannelType.CLASS_NAME:
             return (to_bytes(self.record_type),)
         names, precision = self.properties.wire_enum_strings, self.properties.precision
-        return convert(self.values, self.native, LAYOUTS[data_type].native, names, precision)
+        return convert(self.values, self.native, layout_of(data_type).native, names, precision)
 
     def _metadata(self, data_type: int) -> Metadata | None:
         """Everything the type's struct may ask for."""
-        layout = LAYOUTS[data_type]
+        layout = layout_of(data_type)
         if not layout.fields:
             return None
         metadata = Metadata(self.status, self.severity, self.stamp, ackt=self.ackt, acks=self.acks)

@@ -42,8 +42,8 @@ class Server(Protocol):
 class FaultConnection:
     """Moves bytes between a socket and a session, as the script says. Server thread."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, server: Server) -> None:
-        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=sock.getpeername())
+    def __init__(self, loop: Loop, sock: socket.socket, address: tuple[str, int], server: Server) -> None:
+        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=address)
         self.session = Session(server.database, server.tcp_port)
         self.session.on_ready = lambda: loop.call_soon(self._tell_news)
         self.events_on = True

@@ -311,8 +311,8 @@ class FaultServer:
     def _accept(self, _bits: int) -> None:
         if self._stalled:
             return
-        sock, _ = self._tcp_sockets[0].accept()
-        connection = FaultConnection(self._running(), sock, self)
+        sock, address = self._tcp_sockets[0].accept()
+        connection = FaultConnection(self._running(), sock, address, self)
         with self._changed:
             self._connections.append(connection)
             connection.open()
