@@ -54,7 +54,8 @@ class Servers:
 
 
 def clean_environment() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EPICS_")}
+    unwanted = ("EPICS_", "PYTHONDONTWRITEBYTECODE")  # a package that is installed has its byte code
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
 
 
