@@ -6,8 +6,6 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 
-import ifaddr
-
 from caclient.config import Config
 
 Address = tuple[str, int]
@@ -38,6 +36,8 @@ def bcast_socket(mcast_ttl: int = 1) -> socket.socket:
 
 def interface_addresses() -> list[tuple[str, str]]:
     """(address, broadcast address) of each IPv4 interface that has one, loopback left out; never raises."""
+    import ifaddr  # runs a program when imported (on Linux), which ``import caclient`` must not
+
     found = []
     try:
         adapters = list(ifaddr.get_adapters())
