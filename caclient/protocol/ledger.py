@@ -312,11 +312,10 @@ class Ledger:
         if self._channel_of(command) is None:
             return None
         ioid = command.parameter2
-        if ioid in self.ioids:
+        if ioid not in self.ioids:
+            self.ioids[ioid] = command
+        elif not (self._is_server and self._is_refresh(command, ioid)):
             raise self.fault(command, f"ioid {ioid} is in use")
-        if self._is_server and self._is_refresh(command, ioid):
-            return command
-        self.ioids[ioid] = command
         return command
 
     def _is_refresh(self, command: Command, number: int) -> bool:

@@ -131,7 +131,8 @@ def by_id(rows: Rows) -> list[tuple[int, Rows]] | None:
     if len(kinds) * MIN_RUN > len(rows):
         return None
     order = np.argsort(inverse, kind="stable")
-    parts = np.split(rows[order], np.cumsum(counts)[:-1])
+    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize)))  # a copy by fields would leave the padding out
+    parts = np.split(whole[order].view(rows.dtype), np.cumsum(counts)[:-1])
     return list(zip(kinds.tolist(), parts, strict=True))
 
 

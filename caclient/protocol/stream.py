@@ -48,6 +48,7 @@ class Stream:
         "_held",
         "_max_payload",
         "_needed",
+        "_ordinary",
         "_pieces",
         "_skip",
         "_unfinished",
@@ -56,6 +57,7 @@ class Stream:
     def __init__(self, classes: dict[int, type[Command]], max_payload: int | None = None) -> None:
         self._classes = classes
         self._max_payload = max_payload
+        self._ordinary = SMALL if max_payload is None else min(SMALL, max_payload)
         self._pieces: list[bytes] = []
         self._held = 0  # bytes in _pieces
         self._needed = 0  # bytes that _pieces must reach to go on
@@ -93,7 +95,7 @@ class Stream:
             if waited is not None:
                 yield waited
         offset, end, singles_until = 0, len(data), 0
-        classes, unpack = self._classes, SHORT.unpack_from
+        classes, unpack, ordinary = self._classes, SHORT.unpack_from, self._ordinary
         while end - offset >= SHORT_SIZE:
             number, size, type_field, count, parameter1, parameter2 = unpack(data, offset)
             stop = offset + SHORT_SIZE + size
@@ -107,7 +109,7 @@ class Stream:
                         continue
                     singles_until = ahead
             kind = classes.get(number)
-            if kind is None or size & _MISALIGNED or size > SMALL or stop > end:
+            if kind is None or size & _MISALIGNED or size > ordinary or stop > end:
                 unusual, offset = self._unusual(data, offset)
                 if unusual is None:
                     return

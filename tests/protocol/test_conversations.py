@@ -23,8 +23,10 @@ def by_name(vector: dict[str, Any]) -> str:
 
 def messages(conversation: dict[str, Any]) -> list[tuple[str, bytes]]:
     """(who, bytes) of each message, both directions in order."""
-    streams = {who: b"".join(bytes.fromhex(s["hex"]) for s in conversation["segments"] if s["from"] == who)
-               for who in ("client", "server")}  # fmt: skip
+    streams = {
+        who: b"".join(bytes.fromhex(s["hex"]) for s in conversation["segments"] if s["from"] == who)
+        for who in ("client", "server")
+    }
     cut: list[tuple[str, bytes]] = []
     for message in conversation["messages"]:
         who, header = message["from"], message["header"]
@@ -65,8 +67,11 @@ def test_a_sniffer_hears_the_same_whatever_the_pieces(conversation: dict[str, An
         heard[segment["from"]] += [type(command).__name__ for command in commands]
     for who, kinds in heard.items():
         # without the requests nobody can tell the reply to a cancel from an update
-        expected = [m["kind"].replace("EventCancelResponse", "EventAddResponse") for m in conversation["messages"]
-                    if m["from"] == who]  # fmt: skip
+        expected = [
+            m["kind"].replace("EventCancelResponse", "EventAddResponse")
+            for m in conversation["messages"]
+            if m["from"] == who
+        ]
         assert kinds == expected
 
 

@@ -64,10 +64,19 @@ def test_subscription_without_a_mask_is_the_peers_error() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [(4,), [4], 4, 4.0, np.array([4]), np.array([4.0], "<f4"), struct.pack(">d", 4),
-     bytearray(struct.pack(">d", 4)), memoryview(struct.pack(">d", 4))],
+    [
+        (4,),
+        [4],
+        4,
+        4.0,
+        np.array([4]),
+        np.array([4.0], "<f4"),
+        struct.pack(">d", 4),
+        bytearray(struct.pack(">d", 4)),
+        memoryview(struct.pack(">d", 4)),
+    ],
     ids=lambda data: type(data).__name__,
-)  # fmt: skip
+)
 def test_data_of_a_write_may_be_given_in_many_ways(data: object) -> None:
     request = WriteNotifyRequest(data=data, data_type=6, data_count=1, sid=0, ioid=2)
     assert request.payload == struct.pack(">d", 4)
@@ -96,6 +105,4 @@ def test_fields_are_where_the_wire_has_them() -> None:
 
 
 def test_obsolete_requests_are_known_by_name() -> None:
-    assert repr(SignalRequest(1, 2, 3, 4)) == (
-        "SignalRequest(type_field=1, count_field=2, parameter1=3, parameter2=4)"
-    )
+    assert repr(SignalRequest(1, 2, 3, 4)) == ("SignalRequest(type_field=1, count_field=2, parameter1=3, parameter2=4)")

@@ -24,10 +24,21 @@ def test_all_61_codes_follow_the_rule_for_their_number() -> None:
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [("TOLARGE", 72), ("BADTYPE", 114), ("INTERNAL", 142), ("GETFAIL", 152), ("PUTFAIL", 160), ("DISCONN", 192),
-     ("BADMONID", 242), ("DEFUNCT", 278), ("PUTCBINPROG", 362), ("NORDACCESS", 368), ("NOWTACCESS", 376),
-     ("UNRESPTMO", 480)],
-)  # fmt: skip
+    [
+        ("TOLARGE", 72),
+        ("BADTYPE", 114),
+        ("INTERNAL", 142),
+        ("GETFAIL", 152),
+        ("PUTFAIL", 160),
+        ("DISCONN", 192),
+        ("BADMONID", 242),
+        ("DEFUNCT", 278),
+        ("PUTCBINPROG", 362),
+        ("NORDACCESS", 368),
+        ("NOWTACCESS", 376),
+        ("UNRESPTMO", 480),
+    ],
+)
 def test_values_seen_on_the_wire(name: str, number: int) -> None:
     assert ECA[name].code_with_severity == number
 
