@@ -31,7 +31,7 @@ from caclient.engine.loop import Loop
 from caclient.engine.nameservers import NameServers
 from caclient.engine.registration import Registration
 from caclient.engine.searches import Searches
-from caclient.engine.sockets import Address, local_addresses
+from caclient.engine.sockets import Address, interface_addresses, local_addresses
 from caclient.errors import BadValueError, ContextClosedError
 from caclient.protocol.beacons import Verdict
 from caclient.protocol.command import Command
@@ -80,7 +80,7 @@ class Context:
         self.lock = threading.Lock()
         self.pv_lock = threading.RLock()
         """Held while a PV changes its callbacks; ``lock`` may be taken inside."""
-        self.identity = (_user_name(), socket.gethostname())
+        self.identity = (self.config.user or _user_name(), self.config.host or socket.gethostname())
         self.closed = False
         self._cids = itertools.count(1)
         self._channels: dict[tuple[str, int], Channel] = {}
@@ -89,6 +89,8 @@ class Context:
         self._pvs: dict[str, PV] = {}
         self._asleep = False
         self._later: list[Monitor] = []
+        if self.config.auto_addr_list:
+            interface_addresses()  # its first call is slow, which the engine thread must not be
         self._make_engine()
         self._start_engine()
         _contexts.add(self)
