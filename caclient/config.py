@@ -43,6 +43,8 @@ class Config:
     """TCP name servers."""
     conn_timeout: float = 30.0
     """Silence on a circuit after which an echo is asked for."""
+    echo_timeout: float = 5.0
+    """How long a server may take to answer an echo before its circuit counts as unresponsive."""
     beacon_period: float = 15.0
     """Plateau of the interval between a server's beacons."""
     repeater_port: int = DEFAULT_REPEATER_PORT

@@ -343,6 +343,7 @@ class Context:
                 self._circuit_closed,
                 self._unowned,
                 self.config.max_array_bytes,
+                self.config.echo_timeout,
             )
             self.circuits[address, priority] = circuit
             user, host = self.identity

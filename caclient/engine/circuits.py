@@ -42,7 +42,7 @@ from caclient.protocol.commands import (
     EventsOffRequest,
     EventsOnRequest,
 )
-from caclient.protocol.liveness import Action, Liveness
+from caclient.protocol.liveness import PROBE, Action, Liveness
 
 _CHUNK: Final = 262_144
 """Bytes read at a time; also what one circuit may take before the next has its turn."""
@@ -114,6 +114,7 @@ class Circuit:
         on_closed: Callable[[Circuit], None],
         on_command: Callable[[Circuit, Command], None],
         max_payload: int | None = None,
+        echo_timeout: float = PROBE,
     ) -> None:
         self.address = address
         self.priority = priority
@@ -135,7 +136,7 @@ class Circuit:
         self.pauses = 0
         self._paused = False
         self._doubted = False
-        self._liveness = Liveness(conn_timeout)
+        self._liveness = Liveness(conn_timeout, echo_timeout)
         self._timer: Timer | None = None
         self._seat = threading.RLock()
         self._outbox: deque[Any] = deque()
