@@ -12,26 +12,28 @@ on to the selector thread by their owner, so a leader decodes and delivers value
 Lock order: seat, then lock. Nobody waits for anything while holding the lock, and nothing is called up under it.
 
 Ctrl-C may strike between any two lines of a user's thread. ``_sending`` and ``_reading`` are up while bytes are between
-the core and the socket; whoever next finds one of them up without being the cause knows that the stream is torn, and
-the circuit is closed and made anew rather than trusted.
+the core and the socket; whoever finds one of them up without being the cause knows that the stream is torn, and the
+circuit is closed and made anew rather than trusted.
 """
 
 from __future__ import annotations
 
 import enum
 import errno
+import os
 import select
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.sockets import Address, tcp_socket
-from caclient.errors import CAError, CATimeoutError, DisconnectedError, RemoteProtocolError
+from caclient.errors import CATimeoutError, DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
 from caclient.protocol.command import CLIENT, Command
@@ -58,6 +60,10 @@ _PAUSE: Final = 0.1
 """Seconds for which updates are off at the most: other PVs of the circuit wait as well."""
 _LONG: Final = 3600.0
 """Seconds of one sleep at the most, where the kernel wants a number."""
+_LEAD: Final = 0.1
+"""Seconds that a caller waits for bytes himself: the selector thread goes on for him, and can tell him of failures."""
+_TORN_WRITE: Final = "a write was interrupted halfway"
+_TORN_READ: Final = "a read was interrupted halfway"
 
 
 class State(enum.Enum):
@@ -138,7 +144,9 @@ class Circuit:
         self._doubted = False
         self._liveness = Liveness(conn_timeout, echo_timeout)
         self._timer: Timer | None = None
+        self._progress = Timer(0.0, lambda: None)
         self._seat = threading.RLock()
+        self._interest = threading.Lock()
         self._outbox: deque[Any] = deque()
         self._outbox_bytes = 0
         self._gathering = False
@@ -147,6 +155,7 @@ class Circuit:
         self._reading = False
         self._written_at = 0.0
         self._echo_at = 0.0
+        self._undelivered: Sequence[Any] = ()
         self._sock: socket.socket | None = None
         self._descriptor = -1
         self._patience: Any = None
@@ -175,13 +184,13 @@ class Circuit:
     def open(self, greeting: Sequence[Command]) -> None:
         """Begin to connect without waiting; *greeting* goes first when TCP is up. *Engine thread.*"""
         self._enqueue(self.core.send(*greeting))
-        self._sock = sock = tcp_socket()
-        self._descriptor = sock.fileno()
-        code = sock.connect_ex(self.address)
-        self._loop.poller.add(sock.fileno(), WRITE, self._ready)
-        if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
-            self._loop.call_soon(self.close, f"connect failed: {_errno_name(code)}")
+        try:
+            self._sock = sock = _connecting(self.address)
+        except OSError as error:
+            self._loop.call_soon(self.close, f"connect failed: {_errno_name(error.errno)}")
             return
+        self._descriptor = sock.fileno()
+        self._loop.poller.add(self._descriptor, WRITE, self._ready)
         self._timer = self._loop.call_at(time.monotonic() + self._conn_timeout, self._connect_too_slow)
 
     def close(self, reason: str, reset: bool = False) -> None:
@@ -197,8 +206,9 @@ class Circuit:
             self._give_room()
         self._end_socket(reset)
         error = DisconnectedError(f"circuit to {self.name} ended: {reason}")
-        for owner in waiting:
+        for owner in (*waiting, *_askers(self._undelivered)):
             owner.fail(error)
+        self._undelivered = ()
         self._on_closed(self)
         riders, self.riders = self.riders, {}
         for rider in riders:
@@ -212,13 +222,15 @@ class Circuit:
     def _end_socket(self, reset: bool) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        self._progress.cancel()
         sock = self._sock
         if sock is None:
             return
-        self._loop.poller.remove(sock.fileno())
+        self._loop.poller.remove(self._descriptor)
         _shut(sock, reset)
         with self._seat:  # a leader sees the end at once: its socket is shut
             sock.close()
+            self._descriptor = -1  # the number may soon be another circuit's
 
     def _ready(self, bits: int) -> None:
         if self.state is State.CLOSED:
@@ -279,14 +291,18 @@ class Circuit:
 
     def ask(self, command: Command, asker: Asker) -> None:
         """Send a request, under an id of its own, whose answer goes to *asker*. *Any thread.*"""
-        with self.lock:
-            self._begin()
-            command.parameter2 = asker.ioid = self.core.new_ioid()
-            command.owner = asker
-            buffers = self._encode((command,))
-            asker.sent_at = time.monotonic()
-            self._transmit(buffers)
-            self._sending = False
+        try:
+            with self.lock:
+                self._begin()
+                command.parameter2 = asker.ioid = self.core.new_ioid()
+                command.owner = asker
+                buffers = self._encode((command,))
+                asker.sent_at = time.monotonic()
+                self._transmit(buffers)
+                self._sending = False
+        except BaseException:
+            self._mend()
+            raise
 
     def subscribe(self, channel: ClientChannel, data_type: int, count: int, mask: int, owner: Any) -> int:
         """Ask for updates, which go to *owner*; the subscription id. A ``flush`` is to follow. *Engine thread.*"""
@@ -300,15 +316,15 @@ class Circuit:
 
     def send_reads(self, sids: Sequence[int], types: Sequence[int], counts: Sequence[int], owner: Any) -> int:
         """Send any number of READ_NOTIFY requests as one buffer; returns the first ioid. *Any thread.*"""
-        with self.lock:
-            self._begin()
-            try:
-                first, buffer = self.core.send_reads((sids, types, counts), owner)
-            except CAError:
+        try:
+            with self.lock:
+                self._begin()
+                first, buffer = self._encode_reads((sids, types, counts), owner)
+                self._transmit((buffer,))
                 self._sending = False
-                raise
-            self._transmit((buffer,))
-            self._sending = False
+        except BaseException:
+            self._mend()
+            raise
         return first
 
     def post(self, command: Command, deadline: float = 0.0) -> None:
@@ -319,13 +335,16 @@ class Circuit:
         """
         if self._outbox_bytes > _OUTBOX:
             self._await_room(deadline)
-        with self.lock:
-            self._begin()
-            buffers = self._encode((command,))
-            late = self._gather(buffers)
-            self._sending = False
-        if late:
-            self._loop.call_soon(self.flush)
+        try:
+            with self.lock:
+                self._begin()
+                late = self._gather(self._encode((command,)))
+                self._sending = False
+            if late:
+                self._loop.call_soon(self.flush)
+        except BaseException:
+            self._mend()
+            raise
 
     def flush(self) -> None:
         """Write what waits. *Any thread.*"""
@@ -343,20 +362,36 @@ class Circuit:
             self.core.forget(ioid)
 
     def _begin(self) -> None:
-        if self.state is not State.OPEN or self._torn():
+        if self.state is not State.OPEN:
             raise DisconnectedError(f"circuit to {self.name} is {self.state.value}{self.reason and ': ' + self.reason}")
+        if self._torn():
+            raise DisconnectedError(f"circuit to {self.name} is given up: {_TORN_WRITE}")
         self._sending = True
 
     def _torn(self) -> bool:
         if self._sending:
-            self._loop.call_soon(self.close, "a write was interrupted halfway", True)
+            self._loop.call_soon(self.close, _TORN_WRITE, True)
         return self._sending
+
+    def _mend(self) -> None:
+        """Sending has failed: if Ctrl-C was the reason, begin anew at once, and let what was gathered go."""
+        with self.lock:
+            self._torn()
+        if self._gathering:
+            self._loop.call_soon(self.flush)
 
     def _encode(self, commands: Sequence[Command]) -> Sequence[Any]:
         try:
             return self.core.send(*commands)
-        except CAError:
+        except Exception:
             self._sending = False  # refused by the law or the encoder: nothing has happened
+            raise
+
+    def _encode_reads(self, rows: tuple[Sequence[int], Sequence[int], Sequence[int]], owner: Any) -> tuple[int, Any]:
+        try:
+            return self.core.send_reads(rows, owner)
+        except Exception:
+            self._sending = False
             raise
 
     def _enqueue(self, buffers: Sequence[Any]) -> None:
@@ -385,6 +420,8 @@ class Circuit:
         with self.lock:
             self._room_wanted.append(room)
         if self._outbox_bytes > _OUTBOX and not room.wait(max(0.0, min(deadline - time.monotonic(), _LONG))):
+            with self.lock:
+                self._room_wanted = [other for other in self._room_wanted if other is not room]
             raise CATimeoutError(f"{self.name} takes no more: {self._outbox_bytes} bytes wait, {self._heard()}")
 
     def _heard(self) -> str:
@@ -434,17 +471,18 @@ class Circuit:
         """The outbox's head as one buffer; large ones stay by themselves, small ones are joined."""
         outbox = self._outbox
         if len(outbox) > 1 and len(outbox[0]) < _CHUNK:
-            pieces: list[Any] = []
-            size = 0
-            while outbox and size < _CHUNK:
+            pieces = [outbox.popleft()]
+            size = len(pieces[0])
+            while outbox and size + len(outbox[0]) <= _CHUNK:
                 pieces.append(outbox.popleft())
                 size += len(pieces[-1])
-            outbox.appendleft(b"".join(pieces))
+            outbox.appendleft(b"".join(pieces) if len(pieces) > 1 else pieces[0])
         return outbox[0]
 
     def _want_write(self) -> None:
         if self.state in (State.OPEN, State.UNRESPONSIVE):
             self._watch()
+            self._watch_progress()
 
     def _write_more(self) -> None:
         with self.lock:
@@ -455,8 +493,23 @@ class Circuit:
             self._sending = False
             if self._outbox_bytes <= _OUTBOX // 2:
                 self._give_room()
+        self._liveness.sent_much(time.monotonic())
         if not self._blocked:
             self._watch()
+
+    def _watch_progress(self) -> None:
+        """Look again after the connection timeout whether the kernel has taken anything since. *Engine thread.*"""
+        self._progress.cancel()
+        check = partial(self._check_progress, self.bytes_out)
+        self._progress = self._loop.call_at(time.monotonic() + self._conn_timeout, check)
+
+    def _check_progress(self, bytes_out: int) -> None:
+        if not self._blocked or self.state is not State.OPEN:
+            return
+        if self.bytes_out > bytes_out:
+            self._watch_progress()
+        else:
+            self._act(self._liveness.send_blocked(time.monotonic()))
 
     def _give_room(self) -> None:
         while self._room_wanted:
@@ -475,7 +528,7 @@ class Circuit:
             if leading:
                 self._read_for(asker, deadline)
                 self._leave_seat()
-                self.round_trip = self.heard_at - asker.sent_at
+                self.round_trip = max(0.0, self.heard_at - asker.sent_at)
         except BaseException:  # Ctrl-C, anywhere in there, even between taking the seat and the next line
             self._leave_seat()
             raise
@@ -506,25 +559,25 @@ class Circuit:
         if not self._seat._is_owned():  # type: ignore[attr-defined]
             return
         if self._reading:
-            self._loop.call_soon(self.close, "a read was interrupted halfway", True)
+            self._over(_TORN_READ, reset=True)
         self._led = False
         self._watch()
         self._seat.release()
 
     def _watch(self) -> None:
         """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""
-        try:
-            self._loop.poller.modify(self._descriptor, (0 if self._led else READ) | (WRITE if self._blocked else 0))
-        except OSError:
-            pass  # closed meanwhile, which everyone who waits has been told
+        with self._interest:  # so that the last call is made of the newest flags
+            try:
+                self._loop.poller.modify(self._descriptor, (0 if self._led else READ) | (WRITE if self._blocked else 0))
+            except (OSError, ValueError):
+                pass  # closed meanwhile, which everyone who waits has been told
 
     def _read_for(self, waiter: Waiter, deadline: float) -> None:
         patience = self._patience
+        over = min(deadline, time.monotonic() + _LEAD)
         while not waiter.done and self.state is State.OPEN:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return
-            if patience.poll(min(left, _LONG) * 1000.0) and not self._read():
+            left = over - time.monotonic()
+            if left <= 0 or not patience.poll(left * 1000.0) or not self._read():
                 return
 
     def _readable(self) -> None:
@@ -536,6 +589,8 @@ class Circuit:
 
     def _read(self) -> bool:
         """Read once and deliver; false if the connection is over. *Caller holds the seat.*"""
+        if self._reading:  # whoever read last was interrupted, or has found the end
+            return self._over(_TORN_READ, reset=True)
         self._reading = True
         space = self.core.receive_buffer()
         assert self._sock is not None
@@ -560,19 +615,31 @@ class Circuit:
                 items = self.core.receive(data) if space is None else self.core.received(count)
         except RemoteProtocolError as error:
             return self._over(f"protocol error: {error}", reset=True)
+        self._undelivered = items
         self._deliver(items)
+        self._undelivered = ()
         self._reading = False
         return True
 
     def _deliver(self, items: Sequence[Any]) -> None:
         for item in items:
-            if item.owner is not None:
-                item.owner.receive(item)
-            else:
+            owner = item.owner
+            if owner is None:
                 self._loop.run(self._unowned, item)
+                continue
+            try:
+                owner.receive(item)
+            except Exception as error:  # noqa: BLE001  a value that cannot be decoded concerns its owner only
+                self._refused(owner, error)
+
+    def _refused(self, owner: Any, error: Exception) -> None:
+        if hasattr(owner, "fail"):
+            owner.fail(error)
+        else:
+            self._loop.report(error)
 
     def _over(self, reason: str, reset: bool = False) -> bool:
-        self._reading = False
+        """Have the circuit closed; ``_reading`` stays up, so that nobody reads on. *Caller holds the seat.*"""
         self._loop.call_soon(self.close, reason, reset)
         return False
 
@@ -601,8 +668,10 @@ class Circuit:
             self._loop.call_soon(self._switch_updates, EventsOnRequest)
 
     def _switch_updates(self, request: type[Command]) -> None:
-        if self.state is State.OPEN:
+        try:
             self.send(request())
+        except DisconnectedError:
+            pass  # the server has been told by the end of the circuit, or is asked again if it ever answers
 
     # -- liveness: engine thread ---------------------------------------------------------------------------------------
 
@@ -627,11 +696,12 @@ class Circuit:
     def _check_liveness(self) -> None:
         if self.state is State.CLOSED:
             return
-        action = self._liveness.due(time.monotonic())
-        if action is Action.ECHO:
+        self._act(self._liveness.due(time.monotonic()))
+
+    def _act(self, action: Action) -> None:
+        if action is not Action.NONE:
             self._echo()
-        elif action is Action.UNRESPONSIVE:
-            self._echo()
+        if action is Action.UNRESPONSIVE:
             self._set_unresponsive()
         self._rearm()
 
@@ -682,6 +752,20 @@ def wait(waiter: Waiter, deadline: float) -> None:
     left = deadline - time.monotonic()
     if left > 0 and not waiter.done:
         waiter.signal.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+
+
+def _connecting(address: Address) -> socket.socket:
+    sock = tcp_socket()
+    code = sock.connect_ex(address)
+    if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
+        sock.close()
+        raise OSError(code, os.strerror(code))
+    return sock
+
+
+def _askers(items: Sequence[Any]) -> list[Any]:
+    """Those who would not hear of the end otherwise: the core has closed its books on what they asked."""
+    return [item.owner for item in items if hasattr(item.owner, "fail")]
 
 
 def _shut(sock: socket.socket, reset: bool) -> None:

@@ -16,12 +16,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from .poller import READ, Handler, Poller, make_poller
 
-_BATCH = 10_000
+_BATCH: Final = 10_000
 """Calls served in one round, so that a flood of calls cannot keep the sockets waiting."""
+_SWEEP: Final = 1000
+"""Timers from which on cancelled ones are looked for."""
 
 
 class Timer:
@@ -50,6 +52,7 @@ class Loop:
         self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self._sweep_at = _SWEEP
         self._asleep = False
         self._stopping = False
         self._bell, self._ear = socket.socketpair()
@@ -72,8 +75,12 @@ class Loop:
         """Have the engine thread make a call, in the order of filing. Takes no lock. *Any thread.*"""
         self._calls.append((call, args))
         if self._asleep:
-            self._asleep = False
-            self._ring()
+            try:
+                self._asleep = False
+                self._ring()
+            except BaseException:  # Ctrl-C between the two lines: nobody else would ring
+                self._ring()
+                raise
 
     def run(self, call: Callable[..., None], *args: Any) -> None:
         """Make a call at once on the engine thread, else file it. *Any thread.*"""
@@ -94,8 +101,20 @@ class Loop:
         self._bell.close()
         self._ear.close()
 
+    def report(self, error: BaseException) -> None:
+        """Tell of what should not have happened. *Any thread.*"""
+        self._on_error(error)
+
     def _push(self, timer: Timer) -> None:
         heapq.heappush(self._timers, (timer.due, next(self._order), timer))
+        if len(self._timers) > self._sweep_at:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Let go of cancelled timers that are far from due: circuits and searches move theirs with every datagram."""
+        self._timers = [entry for entry in self._timers if entry[2].call is not None]
+        heapq.heapify(self._timers)
+        self._sweep_at = max(_SWEEP, 2 * len(self._timers))
 
     def _ring(self) -> None:
         try:
@@ -142,7 +161,9 @@ class Loop:
         if not self._timers:
             return
         now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
+        for _ in range(len(self._timers)):  # no more: one that is set anew for the past has to let the sockets pass
+            if not self._timers or self._timers[0][0] > now:
+                return
             due, _, timer = heapq.heappop(self._timers)
             if timer.call is not None:
                 self.lag = now - due

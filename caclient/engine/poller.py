@@ -32,7 +32,7 @@ class Poller(Protocol):
         """Change what is watched for. *Engine thread; any thread when* ``shared``."""
 
     def remove(self, fd: int) -> None:
-        """Stop watching *fd*. *Engine thread.*"""
+        """Stop watching *fd*; what is ready in this round may still be handed to its handler. *Engine thread.*"""
 
     def poll(self, timeout: float | None) -> list[tuple[Handler, int]]:
         """Handlers and their ready bits, after at most *timeout* seconds. *Engine thread.*"""
@@ -60,7 +60,7 @@ class EpollPoller:
         self._epoll.modify(fd, interest)
 
     def remove(self, fd: int) -> None:
-        """Stop watching *fd*; an event already fetched for it in this round is dropped."""
+        """Stop watching *fd*."""
         del self._handlers[fd]
         self._epoll.unregister(fd)
 
