@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from caclient.errors import LocalProtocolError, RemoteProtocolError
 from caclient.protocol.command import CLIENT, Command, Payload, Role
 from caclient.protocol.commands import CIRCUIT, EventAddResponse, EventCancelResponse, ReadNotifyRequest
-from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE
-from caclient.protocol.ledger import AWAITING, Ledger, as_cancel
+from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE, MARK
+from caclient.protocol.ledger import Ledger, as_cancel
 from caclient.protocol.runs import (
     ReadRows,
     ReplyRun,
@@ -84,6 +84,8 @@ class VirtualCircuit(Ledger):
             channel = channels.get(sid)
             if channel is None or channel.standing is not OPEN_CHANNEL:
                 raise LocalProtocolError(f"cannot send reads: no channel with sid {sid} is open: {channel}")
+        if self.version < EXTENDED_SINCE and max(counts, default=0) >= MARK:
+            raise LocalProtocolError(f"cannot send reads: minor version {self.version} knows no extended header")
         first = self.new_ioids(len(sids))
         try:
             buffer = read_requests(sids, types, counts, first)
@@ -202,10 +204,8 @@ class VirtualCircuit(Ledger):
         parts = by_request(requests)
         if parts is None or len(set(ioids)) < len(ioids):
             return False
-        if not all(run.command in AWAITING[request.__class__].moves for request, _ in parts if request is not None):
-            return False
         for request, part in parts:
-            if request is None:
+            if request.__class__ is not ReadRows:
                 items += self._heard(Run(run.command, run.data_type, run.rows[part]).commands())
                 continue
             for ioid in ioids[part]:

@@ -363,13 +363,11 @@ class Ledger:
             self._too_late(command, f"no subscription has id {command.parameter2}")
             return None
         if subscription.standing is ENDING_SUBSCRIPTION:
-            return self._update_at_end(command, subscription)
-        if EventAddResponse not in subscription.standing.moves:
-            raise self.illegal(command, f"subscription {command.parameter2}", subscription.standing)
+            return self._update_at_end(command)
         command.owner = subscription.owner
         return command
 
-    def _update_at_end(self, command: EventAddResponse, subscription: Subscription) -> Command | None:
+    def _update_at_end(self, command: EventAddResponse) -> Command | None:
         """Between a cancel and its reply: updates that were on their way, or the reply itself."""
         if command.SENDER is self.our_role:
             if not command.payload:

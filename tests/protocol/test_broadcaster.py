@@ -67,7 +67,7 @@ def test_search_datagrams_are_numbered() -> None:
 
 def test_a_search_without_a_version_is_illegal_from_both() -> None:
     with pytest.raises(
-        LocalProtocolError, match="cannot send SearchRequest: datagram is at: client START.*VersionRequest"
+        LocalProtocolError, match=r"cannot send SearchRequest: datagram is at: client START.*VersionRequest"
     ):
         Broadcaster(CLIENT).send(SearchRequest("a", 1))
     server = Broadcaster(SERVER)

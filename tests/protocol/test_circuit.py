@@ -106,7 +106,7 @@ def test_first_words_are_versions() -> None:
     pair = CircuitPair()
     with pytest.raises(LocalProtocolError, match="cannot send EchoRequest: circuit is at: client SEND_VERSION"):
         pair.client.send(EchoRequest())
-    with pytest.raises(RemoteProtocolError, match="received EchoRequest: .*legal: ErrorResponse, VersionRequest"):
+    with pytest.raises(RemoteProtocolError, match=r"received EchoRequest: .*legal: ErrorResponse, VersionRequest"):
         pair.server.receive(EchoRequest().to_bytes())
     pair = CircuitPair()
     assert pair.server.send(ErrorResponse(EchoRequest(), status=278))
@@ -167,6 +167,9 @@ def test_old_and_silent_servers_get_no_long_header(server: int | None) -> None:
     pair.channel(sid=0, count=100_000)
     with pytest.raises(LocalProtocolError, match="no extended header"):
         pair.client.send(WriteRequest(np.arange(10_000), 6, None, 0, 1))
+    with pytest.raises(LocalProtocolError, match="no extended header"):
+        pair.client.send_reads(([0], [6], [100_000]))
+    assert pair.client.send_reads(([0], [6], [65534]))
 
 
 def test_a_server_may_say_what_was_wrong_after_an_error() -> None:
@@ -362,6 +365,18 @@ def test_a_run_that_answers_writes_is_the_servers_error() -> None:
         pair.client.receive(b"".join(ReadNotifyResponse([i], 20, 1, 1, 5).to_bytes() for i in range(10)))
 
 
+def test_single_requests_in_a_run_of_bulk_replies_get_single_replies() -> None:
+    pair = opened(sid=0)
+    first, _ = pair.client.send_reads(([0] * 20, [20] * 20, [1] * 20), "bulk")
+    request = ReadNotifyRequest(20, 1, 0, first + 20)
+    request.owner = "single"
+    pair.client.send(request)
+    replies = b"".join(ReadNotifyResponse([i], 20, 1, 1, first + i).to_bytes() for i in range(21))
+    run, reply = pair.client.receive(replies)
+    assert (run.owner, len(run)) == ("bulk", 20)
+    assert (reply.owner, type(reply)) == ("single", ReadNotifyResponse)
+
+
 def test_a_run_is_judged_by_the_circuit_too() -> None:
     with pytest.raises(RemoteProtocolError, match="SEND_VERSION"):
         VirtualCircuit(CLIENT).receive(EventAddResponse([1], 20, 1, 1, 7).to_bytes() * 10)
@@ -407,10 +422,7 @@ def test_runs_and_single_commands_are_the_same(groups: list[tuple[str, int, int]
             wire += [EventAddResponse([i], 20, 1, 1, 1 + i % 4) for i in range(length)]
     raw = b"".join(command.to_bytes() for command in wire)
     heard = flattened(fast.client.receive(raw))
-    told: list[Command] = []
-    for command in plain.client.recv(raw)[0]:
-        if plain.client.process_command(command):
-            told.append(command)
+    told = [command for command in plain.client.recv(raw)[0] if plain.client.process_command(command)]
     assert sorted(map(repr, heard)) == sorted(map(repr, told))
     for owner in ("s1", "s2", "bulk"):
         assert [c for c in heard if c.owner == owner] == [c for c in told if c.owner == owner]

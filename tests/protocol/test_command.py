@@ -63,6 +63,7 @@ def test_equality_is_by_class_and_content() -> None:
     assert ReadNotifyRequest(6, 1, 2, 3) != ReadNotifyRequest(6, 1, 2, 4)
     assert EchoRequest() != EchoResponse()
     assert EchoRequest() != 23
+    assert len({ReadNotifyRequest(6, 1, 2, 3), ReadNotifyRequest(6, 1, 2, 3)}) == 1
 
 
 def test_base_class_has_no_fields_to_show() -> None:

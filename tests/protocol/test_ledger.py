@@ -94,6 +94,8 @@ def test_ids_in_a_row_leave_out_those_in_use() -> None:
     circuit.ioids[5] = None
     assert circuit.new_ioids(4) == 1
     assert circuit.new_ioids(4) == 6
+    circuit.subscriptions[12] = None  # type: ignore[assignment]
+    assert circuit.new_ioids(4) == 13
     circuit._next_id = (1 << 32) - 2
     assert circuit.new_ioids(3) == 1
 
@@ -354,6 +356,17 @@ def test_the_reply_to_a_cancel_has_the_number_of_an_update(pair: CircuitPair) ->
     assert (reply.sid, reply.subscriptionid, reply.owner) == (0, 1, "watcher")
     assert pair.client.channels[1].subscriptions == []
     assert pair.agree()
+
+
+def test_what_is_no_reply_to_a_cancel(pair: CircuitPair) -> None:
+    pair.to_server(EventAddRequest(20, 1, 0, 1))
+    for command in (
+        EventAddResponse([1], 20, 1, 1, 1),
+        EventAddResponse([], 6, 0, 1, 1),
+        EventAddResponse([], 6, 0, 1, 2),
+    ):
+        assert not pair.client.is_cancel_reply(command)
+    assert pair.client.process_command(EventCancelResponse(20, 0, 2)) is False
 
 
 def test_an_empty_array_is_an_update_while_no_cancel_is_pending(pair: CircuitPair) -> None:

@@ -12,6 +12,8 @@ from caclient.errors import LocalProtocolError, RemoteProtocolError
 from caclient.protocol import requests
 from caclient.protocol.header import Header
 from caclient.protocol.requests import (
+    ClearChannelRequest,
+    ClientNameRequest,
     CreateChanRequest,
     EventAddRequest,
     EventCancelRequest,
@@ -100,6 +102,9 @@ def test_fields_are_where_the_wire_has_them() -> None:
     assert Header.from_bytes(ReadNotifyRequest(20, 1, 5, 2).to_bytes())[2:6] == (20, 1, 5, 2)
     assert Header.from_bytes(CreateChanRequest("T:ai", 1).to_bytes())[2:6] == (0, 0, 1, 13)
     assert EventsOffRequest().to_bytes() == b"\0\x08" + bytes(14)
+    assert SearchRequest("a", 7, reply=10).to_bytes()[:16] == Header(6, 8, 10, 13, 7, 7).to_bytes()
+    assert ClearChannelRequest(5, 1).to_bytes() == Header(12, 0, 0, 0, 5, 1).to_bytes()
+    assert ClientNameRequest("ann").name == "ann"
     assert EventsOnRequest().to_bytes() == b"\0\x09" + bytes(14)
     assert HostNameRequest("ws1.lab").to_bytes()[16:] == b"ws1.lab\0"
 

@@ -11,11 +11,19 @@ from caclient.protocol.responses import (
     THE_SENDER,
     AccessRights,
     AccessRightsResponse,
+    ClearChannelResponse,
+    CreateChanResponse,
     CreateChFailResponse,
     EchoResponse,
     ErrorResponse,
+    EventAddResponse,
+    EventCancelResponse,
+    NotFoundResponse,
+    ReadNotifyResponse,
+    ReadResponse,
     SearchResponse,
     VersionResponse,
+    WriteNotifyResponse,
     address_number,
     address_text,
     copied,
@@ -69,6 +77,22 @@ def test_error_without_a_whole_header_is_the_peers_error() -> None:
     with pytest.raises(RemoteProtocolError):
         _ = error.original_request
     assert "header needs" in repr(error)
+
+
+def test_fields_are_where_the_wire_has_them() -> None:
+    for response, fields in (
+        (EventAddResponse([1.5], 6, 1, 1, 7), (6, 1, 1, 7)),
+        (EventCancelResponse(20, 5, 1, 3), (20, 3, 5, 1)),
+        (ReadResponse([1.5], 6, 1, 3, 9), (6, 1, 3, 9)),
+        (ReadNotifyResponse([1.5], 6, 1, 1, 9), (6, 1, 1, 9)),
+        (CreateChanResponse(6, 1, 1, 5), (6, 1, 1, 5)),
+        (WriteNotifyResponse(6, 1, 1, 3), (6, 1, 1, 3)),
+        (ClearChannelResponse(5, 1), (0, 0, 5, 1)),
+        (NotFoundResponse(13, 2), (10, 13, 2, 2)),
+    ):
+        assert Header.from_bytes(response.to_bytes())[2:6] == fields
+    assert not VersionResponse(13).sequence_valid
+    assert ReadResponse("3.5", 0, 1, 3, 9).payload == b"3.5".ljust(8, b"\0")
 
 
 def test_rights_are_two_bits() -> None:

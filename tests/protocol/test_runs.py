@@ -7,7 +7,18 @@ import pytest
 
 from caclient.dbr.types import LAYOUTS
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest, ReadNotifyResponse
-from caclient.protocol.runs import MIN_RUN, RUN_SIZES, ReadRows, Run, by_id, by_request, find_run, read_requests
+from caclient.protocol.runs import (
+    MIN_RUN,
+    RUN_SIZES,
+    ReadRows,
+    ReplyRun,
+    Run,
+    UpdateRun,
+    by_id,
+    by_request,
+    find_run,
+    read_requests,
+)
 
 
 def updates(number: int, data_type: int = 20, ids: tuple[int, ...] = (7,)) -> list[EventAddResponse]:
@@ -90,6 +101,18 @@ def test_parted_by_request_in_stretches() -> None:
     assert by_request([a, b] * 8) is None
     assert by_request([ReadNotifyRequest(6, 1, 0, i) for i in range(16)]) is None
     assert by_request([None] * 16) == [(None, slice(0, 16))]
+
+
+def test_runs_with_an_owner_are_their_messages() -> None:
+    commands = updates(10)
+    run = found(commands)
+    assert run is not None
+    update_run = UpdateRun("who", run.data_type, run.rows, 7)
+    assert len(update_run) == 10
+    assert update_run.commands() == commands
+    reply_run = ReplyRun("who", run.data_type, run.rows[:3], [7, 7, 7])
+    assert len(reply_run) == 3
+    assert [command.owner for command in reply_run.commands()] == ["who"] * 3
 
 
 def test_bulk_read_knows_the_channel_of_each() -> None:
