@@ -387,6 +387,8 @@ class Channel:
         circuit.riders[self] = None
         if circuit.state is CircuitState.OPEN:
             self.circuit_open()
+        else:
+            circuit.doubt_for(_HUNG)
 
     def circuit_open(self) -> None:
         """TCP is up: ask for the channel."""
@@ -415,12 +417,17 @@ class Channel:
             self._tell(connected=False)
 
     def circuit_responsive(self) -> None:
-        """The server answers again: one fresh value for each subscription, which it still holds."""
+        """The server answers again: one fresh value for each subscription that it still holds."""
+        if self.state is State.CONNECTING:
+            self.circuit_open()
         if self.state is State.UNRESPONSIVE:
             self.context.searches.remove(self.cid)
             self._become_ready()
             for monitor in self.monitors:
-                monitor.refresh()
+                if monitor.core_id is None:
+                    self.context.start_monitor(monitor)
+                else:
+                    monitor.refresh()
 
     def receive(self, command: Any) -> None:
         """A command for this channel came. *The thread that reads the circuit.*"""

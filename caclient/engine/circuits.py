@@ -740,6 +740,7 @@ class Circuit:
                 return
             self.state = State.UNRESPONSIVE
             waiting = self.core.abandon_requests()
+            self._give_room()
         error = DisconnectedError(f"circuit to {self.name} is unresponsive: echo not answered")
         for owner in waiting:
             owner.fail(error)

@@ -104,12 +104,16 @@ class Lanes:
 
     def schedule(self, lane: Lane) -> None:
         """See that a worker takes the lane. *Any thread.*"""
-        with self._lock:
-            if lane.scheduled or self._closed:
-                return
-            lane.scheduled = True
-            self._ready.append(lane)
-            self._engage()
+        try:
+            with self._lock:
+                if lane.scheduled or self._closed:
+                    return
+                lane.scheduled = True
+                self._ready.append(lane)
+                self._engage()
+        except BaseException:  # Ctrl-C in a user's thread that hands out what it read
+            self._loop.call_soon(self._engage_again)
+            raise
 
     @contextmanager
     def blocking(self) -> Iterator[None]:
@@ -137,9 +141,10 @@ class Lanes:
         with self._lock:
             self._closed = True
             self._ready.clear()
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.door.release()
+            self._idle.clear()
+            for worker in self._workers:
+                if worker.door.locked():
+                    worker.door.release()
 
     def join(self, timeout: float) -> bool:
         """Wait for workers to end after ``close()``; whether all did. *Any thread but a worker.*"""
@@ -163,12 +168,20 @@ class Lanes:
             self._seen = self.progress
             self._watch = self._loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
 
+    def _engage_again(self) -> None:
+        with self._lock:
+            if self._ready and not self._closed:
+                self._engage()
+
     def _hire(self) -> None:
         worker = _Worker()
-        self._workers.add(worker)
         name = f"caclient-lane-{next(self._names)}"
         worker.thread = threading.Thread(target=self._serve, args=(worker,), name=name, daemon=True)
-        worker.thread.start()
+        self._workers.add(worker)
+        try:
+            worker.thread.start()
+        except RuntimeError:  # the system gives no more threads, or the interpreter ends: those there are have to do
+            self._workers.discard(worker)
 
     def _suspect(self) -> None:
         """Work waited a while: if nothing was finished meanwhile, double the workers. *Engine thread.*"""
@@ -246,4 +259,7 @@ def report_error(lane: Lane, error: BaseException) -> None:
     now = time.monotonic()
     if now - lane.last_error_logged >= _RELEASE:
         lane.last_error_logged = now
-        log.error("%s: callback raised (%d so far)", lane.name, lane.errors, exc_info=error)
+        try:
+            log.error("%s: callback raised (%d so far)", lane.name, lane.errors, exc_info=error)
+        except Exception:  # noqa: BLE001  a user's logging handler: where would one log that?
+            lane.errors += 1

@@ -22,6 +22,8 @@ from caclient.protocol.commands import SearchRequest
 
 SINCE: Final = 12
 """The minor version from which a server answers searches on a circuit."""
+_DELAY: Final = 0.5
+"""Seconds before a server is connected to again, at first; then twice as many, up to the connection timeout."""
 
 
 class NameServers:
@@ -68,7 +70,7 @@ class NameServer:
         self._loop = loop
         self._log = log
         self._retry = retry
-        self._delay = 0.5
+        self._delay = _DELAY
         self._make_circuit = circuit
         self._timer: Timer | None = None
         self._stopped = False
@@ -114,15 +116,16 @@ class NameServer:
     def _later(self) -> None:
         if not self._stopped:
             self._timer = self._loop.call_at(time.monotonic() + self._delay, self.start)
-            self._delay = min(self._delay * 2, max(self._retry, 0.5))
+            self._delay = min(self._delay * 2, max(self._retry, _DELAY))
 
     def circuit_open(self) -> None:
         """It is there."""
-        self._delay = 0.5
 
     def circuit_closed(self, reason: str) -> None:
-        """It is gone: try again later."""
-        self.circuit = None
+        """It is gone: try again later, and ever later if it never stays."""
+        circuit, self.circuit = self.circuit, None
+        if circuit is not None and circuit.opened_at and time.monotonic() - circuit.opened_at > self._retry:
+            self._delay = _DELAY
         self.note = reason
         self._later()
 

@@ -22,7 +22,7 @@ from caclient.protocol.commands import RepeaterRegisterRequest
 _PATIENCE: Final = 0.3
 """Seconds that a repeater has to confirm."""
 _AGAIN: Final = 30.0
-"""Seconds after which a confirmed registration is renewed, or an unwanted state looked at anew."""
+"""Seconds after which a confirmed registration is renewed; also the most between two that nobody confirms."""
 _DATAGRAMS: Final = 256
 """Datagrams served in one turn."""
 
@@ -37,6 +37,7 @@ class Registration:
         self._port = port
         self._repeater: Repeater | None = None
         self._timer: Timer | None = None
+        self._delay = _PATIENCE
         searches.on_confirm = self._on_confirm
 
     @property
@@ -71,6 +72,7 @@ class Registration:
     def _on_confirm(self) -> None:
         if self._repeater is None and self._timer is not None:
             self.confirmed = True
+            self._delay = _PATIENCE
             self._timer.cancel()
             self._timer = self._loop.call_at(time.monotonic() + _AGAIN, self._register)
 
@@ -78,8 +80,9 @@ class Registration:
         self.confirmed = False
         try:
             self._repeater = Repeater(self._port, blocking=False)
-        except OSError:  # somebody has the port, though he does not answer: ask him again
-            self._timer = self._loop.call_at(time.monotonic() + _AGAIN, self._register)
+        except OSError:  # somebody has the port: he may have taken it just now, or does not answer
+            self._timer = self._loop.call_at(time.monotonic() + self._delay, self._register)
+            self._delay = min(2 * self._delay, _AGAIN)
         else:
             self._loop.poller.add(self._repeater.fileno(), READ, self._readable)
 

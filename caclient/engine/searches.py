@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import random
 import socket
 import time
@@ -32,7 +33,7 @@ MINOR: Final = 13
 _DATAGRAMS: Final = 256
 """Datagrams read in one turn, so that a flood of them cannot keep the circuits waiting."""
 _REFRESH: Final = 10.0
-"""Seconds after which the interfaces are looked at again, while any name is unanswered."""
+"""Seconds after which interfaces and unknown hosts are looked up again, while any name is unanswered."""
 _BOOST_AT_MOST: Final = 1.0
 """Seconds between two boosts: after a power cut all IOCs come back at once."""
 
@@ -61,10 +62,13 @@ class Searches:
         self._beacon = beacon
         self._core = Broadcaster(our_role=CLIENT)
         self._resolved: dict[Address, Address] = {}
+        self._resolving: set[Address] = set()
+        self._complained: set[Address] = set()
         self._sequence = itertools.count(1)
         self._timer: Timer | None = None
         self._ticking = False
-        self._listed_at = float("-inf")
+        self._listed_at = -1.0
+        self._refresh = math.inf
         self._boosted_at = float("-inf")
         self._handlers: dict[type[Command], Callable[[Any, Address, float], None]] = {
             SearchResponse: self._search_response,
@@ -138,7 +142,7 @@ class Searches:
         if self.sock is None:
             return
         now = time.monotonic()
-        if self._config.auto_addr_list and now - self._listed_at >= _REFRESH:
+        if now >= self._listed_at + self._refresh:
             self._list_destinations(now)
         for batch in self.schedule.due(now):
             self._ask([SearchRequest(name=name, cid=cid, version=MINOR) for cid, name in batch])
@@ -148,7 +152,10 @@ class Searches:
         if self._timer is not None:
             self._timer.cancel()
         due = self.schedule.next_due()
-        self._timer = None if due is None or self.sock is None else self._loop.call_at(due, self._tick)
+        if due is None or self.sock is None:
+            self._timer = None
+        else:
+            self._timer = self._loop.call_at(min(due, self._listed_at + self._refresh), self._tick)
 
     def _ask(self, requests: list[SearchRequest]) -> None:
         version = VersionRequest(priority=0, version=MINOR, sequence=next(self._sequence) & 0xFFFFFFFF)
@@ -168,32 +175,41 @@ class Searches:
         except BlockingIOError:
             pass  # the kernel's buffer is full: as good as lost on the way, and asked again like any lost one
         except OSError as error:
-            if destination not in self.failures:
+            if destination not in self._complained:
+                self._complained.add(destination)
                 self._log.push(_log_failure, (destination, error))
             self.failures[destination] = str(error)
 
     # -- destinations --------------------------------------------------------------------------------------------------
 
     def _list_destinations(self, now: float) -> None:
-        self._listed_at = now
+        first, self._listed_at = self._listed_at < 0, now
         wanted = search_addresses(self._config)
         resolved = [self._resolved.get(address, address) for address in wanted]
+        before = self.destinations
         self.destinations = [address for address in dict.fromkeys(resolved) if is_numeric(address[0])]
-        names = [address for address in wanted if not is_numeric(address[0]) and address not in self._resolved]
-        if names:
-            self._log.push(self._resolve, names)
+        names = {address for address in wanted if not is_numeric(address[0]) and address not in self._resolved}
+        if names - self._resolving:
+            self._log.push(self._resolve, names - self._resolving)
+            self._resolving |= names
+        self._refresh = _REFRESH if self._config.auto_addr_list or names else math.inf
+        if not first and not set(before).issuperset(self.destinations):
+            self.boost()
 
     def _resolve(self, names: Iterable[Address]) -> None:
         """Look up host names. *A lane: it may take seconds.*"""
         for host, port in names:
             ip = resolve(host)
-            if ip is None:
-                _log.warning("EPICS_CA_ADDR_LIST: host %s cannot be resolved; it is not searched", host)
-            else:
-                self._loop.call_soon(self._add_destination, (host, port), (ip, port))
+            self._loop.call_soon(self._add_destination, (host, port), ip)
 
-    def _add_destination(self, named: Address, address: Address) -> None:
-        self._resolved[named] = address
+    def _add_destination(self, named: Address, ip: str | None) -> None:
+        self._resolving.discard(named)
+        if ip is None:
+            if named not in self._complained:
+                self._complained.add(named)
+                self._log.push(_log_unresolved, named[0])
+            return
+        address = self._resolved[named] = (ip, named[1])
         if address not in self.destinations:
             self.destinations.append(address)
             self.boost()
@@ -240,6 +256,10 @@ class Searches:
         if verdict.boosts:
             self.boost()
         self._beacon(address, verdict)
+
+
+def _log_unresolved(host: str) -> None:
+    _log.warning("EPICS_CA_ADDR_LIST: host %s cannot be resolved; it is not searched until it can be", host)
 
 
 def _log_failure(what: tuple[Address, OSError]) -> None:
