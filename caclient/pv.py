@@ -81,7 +81,7 @@ class PV:
         context: Context | None = None,
     ) -> None:
         self._closed = True  # until there is something to close
-        self.pvname = str(pvname).strip()
+        self.pvname = pvname.strip() if isinstance(pvname, str) else pvname
         self.priority = priority
         self.timeout = timeout
         self.auto_monitor = auto_monitor
@@ -95,9 +95,10 @@ class PV:
         """What was last read without a monitor."""
         self._delivered: Reading | None = None
         """What the callbacks were last given."""
+        self._monitor: Monitor | None = None
         self._channel: Channel = self._context.channel(self.pvname, priority)
         self._closed = False
-        self._monitor: Monitor | None = self._context.auto_monitor(self._channel, auto_monitor)
+        self._monitor = self._context.auto_monitor(self._channel, auto_monitor)
         if connection_callback is not None:
             self.add_connection_callback(connection_callback)
         if access_callback is not None:
@@ -641,6 +642,8 @@ def _put_form(channel: Channel, value: Any) -> tuple[ChannelType, int, Any]:
         value = to_text(bytes(value))
     if isinstance(value, str):
         return _text_form(channel, native, value)
+    if value is None:
+        raise BadValueError(f"'{channel.name}': None is no value")
     if isinstance(value, (memoryview, array.array)):
         value = np.asarray(value)
     length = _length(value)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from typing_extensions import Self
 
 from caclient.dbr import ChannelType, Reading
@@ -184,7 +185,7 @@ class Monitor:
         """
         if not update.status.success:
             return None
-        self.last = reading = self.channel.reading(update)
+        self.last = reading = _shared(self.channel.reading(update))
         self.fresh = True
         for sink in self.sinks:
             sink.offer(1, reading)
@@ -192,7 +193,7 @@ class Monitor:
 
     def _take_run(self, run: UpdateRun) -> None:
         rows = run.rows
-        self.last = self.channel.readings(run.data_type, rows[-1:])[0]
+        self.last = _shared(self.channel.readings(run.data_type, rows[-1:])[0])
         self.fresh = True
         for sink in self.sinks:
             sink.offer(len(rows), run)
@@ -449,6 +450,14 @@ class Updates:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _shared(reading: Reading) -> Reading:
+    """The same, for many to see: an array cannot be written to."""
+    value = reading[0]
+    if type(value) is np.ndarray:
+        value.flags.writeable = False
+    return reading
 
 
 def _room(reading: Reading) -> int:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -18,6 +18,7 @@ from tests.ports import free_port
 
 if TYPE_CHECKING:
     from caclient import Context
+    from caclient.ioc import IOC, Record
 
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -85,6 +86,21 @@ def make_softioc() -> Iterator[Callable[..., SoftIoc]]:
     """Start real IOCs of one's own (arguments of SoftIoc); they end with the test."""
     with ExitStack() as stack:
         yield lambda *args, **kwargs: stack.enter_context(SoftIoc(*args, **kwargs))
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., tuple[IOC, Context]]]:
+    """Serve records in this process, with a context (arguments by name) that sees them only; both end with the test."""
+    from caclient import Config, Context
+    from caclient.ioc import IOC
+
+    with ExitStack() as stack:
+
+        def start(*records: Record, **fields: Any) -> tuple[IOC, Context]:
+            ioc = stack.enter_context(IOC(records, Config.isolated()))
+            return ioc, stack.enter_context(Context(ioc.client_config(**fields)))
+
+        yield start
 
 
 @pytest.fixture
