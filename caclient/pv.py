@@ -386,16 +386,16 @@ class PV:
 
     def _connection_changed(self, channel: Channel, connected: bool) -> None:
         self._access_changed(channel, connected)
-        lane = self._lane
         for callback in self._connection_callbacks or ():
-            if lane is not None:
-                lane.push(self._call_connection, (callback, connected))
+            self._push(self._call_connection, (callback, connected))
 
     def _access_changed(self, channel: Channel, _connected: bool) -> None:
-        lane = self._lane
         for callback in self._access_callbacks or ():
-            if lane is not None:
-                lane.push(self._call_access, (callback, channel.can_read, channel.can_write))
+            self._push(self._call_access, (callback, channel.can_read, channel.can_write))
+
+    def _push(self, call: Callable[[Any], None], argument: Any) -> None:
+        assert self._lane is not None  # made before the first callback
+        self._lane.push(call, argument)
 
     # -- on a lane -----------------------------------------------------------------------------------------------------
 
@@ -431,8 +431,8 @@ class PV:
         try:
             entry.callback(**{**fields, "cb_info": (index, self), **entry.keywords})
         except BaseException as error:  # noqa: BLE001  user code: the other callbacks of this PV are called all the same
-            if self._lane is not None:
-                report_error(self._lane, error)
+            assert self._lane is not None  # we are on it
+            report_error(self._lane, error)
 
     def _fields(self, reading: Reading) -> dict[str, Any]:
         """What a callback in pyepics' form is given."""
