@@ -5,6 +5,9 @@ Texts are lower case without a full stop, and say what, where, in which state, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class CAError(Exception):
     """Root of everything that this package raises on purpose."""
@@ -39,7 +42,12 @@ class LocalProtocolError(ProtocolError, ValueError):
 
 
 class RemoteProtocolError(ProtocolError, ConnectionError):
-    """The peer broke a rule: nothing more that it says on this circuit can be trusted."""
+    """The peer broke a rule: nothing more that it says on this circuit can be trusted.
+
+    `heard` is what it had said before in the same bytes, already policed: that still holds.
+    """
+
+    heard: Sequence[Any] = ()
 
 
 class DecodeError(RemoteProtocolError, ValueError):

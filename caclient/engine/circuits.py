@@ -614,6 +614,7 @@ class Circuit:
             with self.lock:
                 items = self.core.receive(data) if space is None else self.core.received(count)
         except RemoteProtocolError as error:
+            self._deliver(error.heard)
             return self._over(f"protocol error: {error}", reset=True)
         self._undelivered = items
         self._deliver(items)

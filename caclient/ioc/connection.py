@@ -113,8 +113,8 @@ class Connection:
 
     def _answer(self, command: ca.Command) -> None:
         try:
-            self.circuit.process_command(command)
-            self._send(*self.session.answer(command))
+            if self.circuit.process_command(command):  # else it crossed our word that its channel is gone
+                self._send(*self.session.answer(command))
         except ProtocolError as error:
             self._end(command, error)
 

@@ -123,6 +123,8 @@ class VirtualCircuit(Ledger):
         """What `data` completes: parsed, policed, each with its owner. `data` belongs to the circuit from then on.
 
         Replies that nobody waits for any more are counted in `late` instead.
+
+        :raises RemoteProtocolError: for what the peer must not say; the error's `heard` is what `data` held before that.
         """
         if self._deaf:
             return self._unheard()
@@ -167,6 +169,7 @@ class VirtualCircuit(Ledger):
                     self.standing = following
                 items.append(message)
         except RemoteProtocolError as error:
+            error.heard = [*items, *error.heard]
             self._break(error)
             raise
         return items

@@ -597,3 +597,15 @@ class TwoPeers(RuleBasedStateMachine):
 
 TestTwoPeers = TwoPeers.TestCase
 TestTwoPeers.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_what_came_before_an_error_is_not_lost() -> None:
+    pair = opened()
+    owner = object()
+    request = ReadNotifyRequest(6, 1, pair.client.channels[1].sid, pair.client.new_ioid())
+    request.owner = owner
+    pair.to_server(request)
+    reply = ReadNotifyResponse((1.5,), 6, 1, 1, request.ioid).to_bytes()
+    with pytest.raises(RemoteProtocolError) as caught:
+        pair.client.receive(reply + bytes.fromhex("00630000000000000000000000000000"))
+    assert [item.owner for item in caught.value.heard] == [owner]
