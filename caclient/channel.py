@@ -378,7 +378,8 @@ class Channel:
     def _ride(self, address: Address) -> None:
         delay = self.context.patience_with(address)
         if delay > 0:
-            self.note = f"{address[0]}:{address[1]} answers searches but accepted no connection"
+            attempts = self.context.attempts(address)
+            self.note = f"{address[0]}:{address[1]} answers searches but accepted no connection ({attempts} attempts)"
             self.context.loop.call_at(time.monotonic() + delay, self.search)
             return
         self.address = address

@@ -57,6 +57,8 @@ _LINGER: Final = 0.5
 """Seconds that a circuit without channels is kept for the next one."""
 _PATIENCE: Final = (0.1, 30.0)
 """Seconds before an address that accepts no connection is tried again: at first, and at the most."""
+_LASTING: Final = 5.0
+"""Seconds that a connection has to last for what failed before it to be forgiven."""
 _LATER: Final = 0.02
 """Seconds that monitors which only fill a cache leave to channels that are being made."""
 _HOLD: Final = 2.0
@@ -375,11 +377,18 @@ class Context:
         failed = self._failures.get(address)
         return 0.0 if failed is None else failed[1] - time.monotonic()
 
+    def attempts(self, address: Address) -> int:
+        """How often in a row an address has failed to serve. *Any thread.*"""
+        return self._failures.get(address, (0, 0.0))[0]
+
+    def refusing(self) -> dict[Address, int]:
+        """The addresses that answer searches but do not serve, and how often each was tried in vain. *Any thread.*"""
+        serving = {circuit.address for circuit in list(self.circuits.values()) if circuit.served}
+        return {address: count for address, (count, _) in list(self._failures.items()) if address not in serving}
+
     def created(self, circuit: Circuit) -> None:
-        """A channel was made there: its failures are forgiven. *Engine thread.*"""
+        """A channel was made there. *Engine thread.*"""
         circuit.served = True
-        if self._failures:
-            self._failures.pop(circuit.address, None)
 
     def duplicate(self, channel: Channel, other: Address) -> None:
         """A second server answered for a name: warn once. *Engine thread.*"""
@@ -403,7 +412,7 @@ class Context:
 
     def _unowned(self, circuit: Circuit, command: Command) -> None:
         if isinstance(command, SearchResponse):
-            self.searches.answered(command)
+            self.searches.answered(command, circuit.address)
         elif isinstance(command, VersionResponse):
             self.name_servers.heard_version(circuit)
         elif isinstance(command, ErrorResponse):
@@ -414,11 +423,17 @@ class Context:
             del self.circuits[circuit.address, circuit.priority]
         self._dirty.discard(circuit)
         self.searches.beacons.forget(circuit.address)
-        if circuit.riders and not circuit.served:
-            count, _ = self._failures.get(circuit.address, (0, 0.0))
-            delay = min(_PATIENCE[0] * 2**count, _PATIENCE[1])
-            if len(self._failures) < _ADDRESSES:
-                self._failures[circuit.address] = (min(count + 1, 30), time.monotonic() + delay)
+        if circuit.served and time.monotonic() - circuit.opened_at > _LASTING:
+            self._failures.pop(circuit.address, None)
+        elif circuit.riders:
+            self._failed(circuit.address)
+
+    def _failed(self, address: Address) -> None:
+        """Leave an address alone for a while, longer each time: it accepted no connection, or soon dropped it."""
+        count = self.attempts(address)
+        delay = min(_PATIENCE[0] * 2 ** min(count, 30), _PATIENCE[1])
+        if len(self._failures) < _ADDRESSES or count:
+            self._failures[address] = (count + 1, time.monotonic() + delay)
 
     def _reap(self) -> None:
         while self._dropped:

@@ -70,6 +70,7 @@ class Report:
     destinations: tuple[str, ...]
     search_failures: dict[str, str]
     duplicates: dict[str, tuple[tuple[str, int], tuple[str, int]]]
+    refusing: dict[str, int]
     lanes_waiting: int
     workers: int
     subscriptions: int
@@ -100,6 +101,7 @@ class Report:
             destinations=tuple(f"{host}:{port}" for host, port in searches.destinations),
             search_failures={f"{host}:{port}": why for (host, port), why in list(searches.failures.items())},
             duplicates=dict(context.duplicates),
+            refusing={f"{host}:{port}": count for (host, port), count in context.refusing().items()},
             lanes_waiting=waiting,
             workers=workers,
             subscriptions=len(sinks),
@@ -122,6 +124,7 @@ class Report:
             f"engine: {self.wakeups} wake-ups, lag {self.engine_lag * 1e3:.1f} ms",
             f"beacons: from {self.beacons_from} servers; repeater: {self.repeater}",
             *(f"search to {where} fails: {why}" for where, why in self.search_failures.items()),
+            *(f"{where} answers searches, does not serve: {count} attempts" for where, count in self.refusing.items()),
             *(f"circuit {circuit}" for circuit in self.circuits),
         ]
         return "\n".join(lines)

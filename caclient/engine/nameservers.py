@@ -130,7 +130,10 @@ class NameServer:
         self._later()
 
     def circuit_unresponsive(self) -> None:
-        """It hangs: searches go nowhere, but names are asked for by other ways."""
+        """It hangs: nobody else would notice if its host has gone, so begin anew unless channels wait for it."""
+        circuit = self.circuit
+        if circuit is not None and all(isinstance(rider, NameServer) for rider in circuit.riders):
+            circuit.close("the name server does not answer", reset=True)
 
     def circuit_responsive(self) -> None:
         """It is back."""

@@ -22,9 +22,10 @@ from caclient.engine.poller import READ
 from caclient.engine.sockets import Address, bcast_socket, is_numeric, resolve, search_addresses
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.beacons import BeaconWatch, Verdict
-from caclient.protocol.broadcaster import Broadcaster, extract_address
+from caclient.protocol.broadcaster import Broadcaster
 from caclient.protocol.command import CLIENT, Command
 from caclient.protocol.commands import Beacon, RepeaterConfirmResponse, SearchRequest, SearchResponse, VersionRequest
+from caclient.protocol.responses import THE_SENDER
 from caclient.protocol.search import SearchSchedule
 
 _log = logging.getLogger("caclient.search")
@@ -118,12 +119,12 @@ class Searches:
             self.schedule.boost(now)
             self._rearm()
 
-    def answered(self, response: SearchResponse) -> None:
-        """An answer came, by whichever way."""
+    def answered(self, response: SearchResponse, source: Address) -> None:
+        """An answer came, by a datagram or on the circuit to *source*."""
         cid = response.cid
         if cid in self.schedule:
             self.schedule.found(cid, time.monotonic())
-        self._found(cid, extract_address(response))
+        self._found(cid, (source[0] if response.ip == THE_SENDER else response.ip, response.port))
 
     def describe(self, cid: int) -> str:
         """How often a name was asked for, where, and with what result. *Any thread.*"""
@@ -243,8 +244,8 @@ class Searches:
             if handler is not None:
                 handler(command, source, now)
 
-    def _search_response(self, response: SearchResponse, _source: Address, _now: float) -> None:
-        self.answered(response)
+    def _search_response(self, response: SearchResponse, source: Address, _now: float) -> None:
+        self.answered(response, source)
 
     def _confirmed(self, _response: RepeaterConfirmResponse, _source: Address, _now: float) -> None:
         self.on_confirm()

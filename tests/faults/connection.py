@@ -32,6 +32,7 @@ class Server(Protocol):
     version: int | None
     holding: bool
     refused_names: set[str]
+    elsewhere: dict[str, tuple[str, int]]
     tcp_port: int
 
     def note(self, connection: FaultConnection, command: ca.Command) -> None: ...
@@ -184,6 +185,9 @@ class FaultConnection:
     def _replies(self, command: ca.Command) -> list[ca.Command]:
         if isinstance(command, ca.CreateChanRequest) and command.name in self._server.refused_names:
             return [ca.CreateChFailResponse(command.cid)]
+        if isinstance(command, ca.SearchRequest) and command.name in self._server.elsewhere:
+            host, port = self._server.elsewhere[command.name]
+            return [ca.SearchResponse(port, host, command.cid, None)]
         replies = self.session.answer(command)
         if (
             isinstance(command, (ca.ReadNotifyRequest, ca.EventAddRequest))

@@ -67,6 +67,7 @@ class FaultServer:
         self.script = Script()
         self.holding = False
         self.refused_names: set[str] = set()
+        self.elsewhere: dict[str, Address] = {}
         self.received: list[ca.Command] = []
         self.searches: list[ca.SearchRequest] = []
         self.errors: list[ProtocolError] = []
@@ -190,6 +191,15 @@ class FaultServer:
     def accept_channel(self, name: str) -> None:
         """Let it be created again."""
         self.refused_names.remove(name)
+
+    def point(self, name: str, server: FaultServer) -> None:
+        """Answer searches by TCP for it with another server, as a name server does."""
+        self.elsewhere[name] = (_HOST, server.tcp_port)
+
+    @property
+    def tcp_address(self) -> Address:
+        """Where circuits go: what a list of name servers takes."""
+        return _HOST, self.tcp_port
 
     def disconnect_channel(self, name: str) -> None:
         """SERVER_DISCONN for the channels of that name."""
@@ -333,7 +343,7 @@ class FaultServer:
             self._running().call_at(time.monotonic() + parcel.delay, partial(self._send_datagrams, parcel, address))
 
     def _send_datagrams(self, parcel: script.Parcel, address: Address) -> None:
-        if self._udp is not None and parcel.data:
+        if self._udp is not None and self._udp.fileno() >= 0 and parcel.data:
             for _ in range(parcel.copies):
                 self._udp.sendto(parcel.data, address)
 
