@@ -210,11 +210,11 @@ class Lanes:
         """Hand in the lane just served and take the next; None ends the worker."""
         while True:
             with self._lock:
+                if self._closed:
+                    return None
                 if done is not None:
                     self._hand_in(done)
                     done = None
-                if self._closed:
-                    return None
                 if self._ready:
                     return self._ready.popleft()
                 self._idle.append(worker)
@@ -239,7 +239,7 @@ class Lanes:
     def _empty(self, lane: Lane) -> None:
         jobs = lane.jobs
         over = time.monotonic() + SLICE
-        while jobs:
+        while jobs and not self._closed:
             try:
                 job, argument = jobs.popleft()
             except IndexError:  # a producer dropped the last one to keep its bound

@@ -1,0 +1,370 @@
+"""Searches on real datagrams: what is asked where, who answers, and destinations that come and go."""
+
+from __future__ import annotations
+
+import logging
+import math
+import socket
+import threading
+
+import pytest
+
+from caclient.config import Config
+from caclient.engine import searches as module
+from caclient.engine.lanes import Lanes
+from caclient.engine.searches import Searches
+from caclient.protocol.broadcaster import Broadcaster
+from caclient.protocol.commands import (
+    SERVER,
+    Beacon,
+    RepeaterConfirmResponse,
+    SearchRequest,
+    SearchResponse,
+    VersionRequest,
+    VersionResponse,
+)
+from tests.engine.peers import PATIENCE, on_engine, settle, until
+
+NOWHERE = ("127.0.0.1", 9)
+
+
+class Server:
+    """A UDP socket on loopback that hears searches."""
+
+    def __init__(self):
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
+        self.sock.settimeout(PATIENCE)
+        self.address = self.sock.getsockname()
+        self.core = Broadcaster(our_role=SERVER)
+
+    def hear(self, name):
+        """The next search for a name, and where it came from."""
+        while True:
+            datagram, source = self.sock.recvfrom(65536)
+            commands = self.core.receive(datagram, source)
+            assert type(commands[0]) is VersionRequest
+            for command in commands:
+                if type(command) is SearchRequest and command.name == name:
+                    return command, source
+
+    def reply(self, request, source, port=5064):
+        self.sock.sendto(
+            Broadcaster(our_role=SERVER).send(VersionResponse(13), SearchResponse(port, None, request.cid)), source
+        )
+
+
+@pytest.fixture
+def server():
+    made = Server()
+    yield made
+    made.sock.close()
+
+
+@pytest.fixture
+def make(loop):
+    made = []
+
+    def make(*addresses, start=True, **fields):
+        text = " ".join(f"{host}:{port}" for host, port in addresses)
+        config = Config(**({"addr_list": text, "auto_addr_list": False, "max_search_period": 60.0} | fields))
+        lanes = Lanes(loop)
+        searches = Searches(
+            loop,
+            lanes.lane("log"),
+            config,
+            lambda *what: found(searches, what),
+            lambda *what: searches.beacons_told.append(what),
+        )
+        searches.replies, searches.beacons_told, searches.news = [], [], threading.Event()
+        made.append((searches, lanes))
+        if start:
+            on_engine(loop, searches.start)
+        return searches
+
+    def found(searches, what):
+        searches.replies.append(what)
+        searches.news.set()
+
+    yield make
+    for searches, lanes in made:
+        on_engine(loop, searches.stop)
+        lanes.close()
+        assert lanes.join(PATIENCE)
+
+
+def test_a_name_is_asked_for_until_it_is_answered(loop, make, server):
+    searches = make(server.address)
+    on_engine(loop, searches.add, 7, "x:y")
+    on_engine(loop, searches.add, 7, "x:y")  # again is no more than once
+    server.hear("x:y")
+    request, source = server.hear("x:y")  # asked again, as nobody answered
+    assert request.cid == 7
+    server.reply(request, source)
+    assert searches.news.wait(PATIENCE)
+    assert searches.replies[0] == (7, ("127.0.0.1", 5064))
+    assert 7 not in searches.schedule
+    assert on_engine(loop, searches.describe, 7) == "not searched yet, or just answered"
+    assert searches.datagrams_sent >= 2 and searches.datagrams_received >= 1
+
+
+def test_a_second_answer_is_told_too(loop, make):
+    searches = make(NOWHERE)
+    on_engine(loop, searches.answered, SearchResponse(5064, "10.0.0.1", 3), "10.9.9.9")
+    assert searches.replies == [(3, ("10.0.0.1", 5064))]
+
+
+def test_a_removed_name_is_not_asked_for(loop, make, server):
+    searches = make(server.address)
+    on_engine(loop, searches.add, 1, "gone")
+    on_engine(loop, searches.remove, 1)
+    on_engine(loop, searches.remove, 1)
+    on_engine(loop, searches.add, 2, "here")
+    server.hear("here")
+    assert 1 not in searches.schedule
+
+
+def test_what_has_been_tried_is_described(loop, make, server):
+    searches = make(
+        *[("127.0.0.1", server.address[1] + 0)], *[("10.255.255.255", port) for port in range(1, 7)], start=False
+    )
+    assert "not searched" in searches.describe(1)
+    searches.schedule.add(1, "x", 0.0)
+    assert searches.describe(1) == "0 searches sent to nowhere: no address to search, no reply"
+    on_engine(loop, searches.start)
+    text = on_engine(loop, searches.describe, 1)
+    assert f"127.0.0.1:{server.address[1]}" in text and "and 2 more" in text
+    searches.schedule.due(1.0)
+    assert searches.describe(1).startswith("1 searches sent in ")
+
+
+def test_an_idle_schedule_sets_no_timer(loop, make, server):
+    searches = make(server.address)
+    on_engine(loop, searches._rearm)
+    assert searches._timer is None
+    on_engine(loop, searches.add, 1, "x")
+    assert on_engine(loop, lambda: (searches._rearm(), searches._timer))[1] is not None
+    on_engine(loop, searches.remove, 1)
+    on_engine(loop, searches._tick)
+    assert searches._timer is None
+
+
+def test_a_boost_comes_at_most_once_a_second(loop, make, monkeypatch):
+    searches = make(NOWHERE)
+    boosts = []
+    monkeypatch.setattr(searches.schedule, "boost", boosts.append)
+    on_engine(loop, searches.boost)
+    on_engine(loop, searches.boost)
+    assert len(boosts) == 1
+
+
+def test_name_servers_are_asked_the_same(loop, make, server):
+    searches, asked = make(server.address), []
+    searches.broadcast_also.append(asked.append)
+    on_engine(loop, searches.add, 5, "x")
+    server.hear("x")
+    settle(loop)
+    assert [(request.name, request.cid) for request in asked[0]] == [("x", 5)]
+
+
+# ---- destinations
+
+
+def test_a_failure_is_logged_once_for_each_destination(loop, make, caplog, monkeypatch):
+    searches = make(("127.0.0.1", 9), ("127.0.0.2", 9))
+
+    class Failing:
+        fails = True
+
+        def __init__(self, sock):
+            self.sock = sock
+
+        def sendto(self, datagram, destination):
+            if self.fails:
+                raise OSError(101, "Network is unreachable")
+
+        def __getattr__(self, name):
+            return getattr(self.sock, name)
+
+    searches.sock = Failing(searches.sock)
+    with caplog.at_level(logging.WARNING, "caclient.search"):
+        for _ in range(3):
+            for destination in searches.destinations:
+                on_engine(loop, searches.send, b"x", destination)
+        assert set(searches.failures) == set(searches.destinations)
+        searches.sock.fails = False
+        on_engine(loop, searches.send, b"x", ("127.0.0.1", 9))
+        assert set(searches.failures) == {("127.0.0.2", 9)}
+        searches.sock.fails = True
+        on_engine(loop, searches.send, b"x", ("127.0.0.1", 9))
+        until(loop, lambda: len(caplog.records) >= 2)
+        settle(loop)
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        f"searching 127.0.0.{n}:9 failed: [Errno 101] Network is unreachable; it is tried again with each search"
+        for n in (1, 2)
+    ]
+
+
+def test_a_full_buffer_is_no_failure(loop, make):
+    searches = make(NOWHERE)
+
+    class Full:
+        def __init__(self, sock):
+            self.sock = sock
+
+        def sendto(self, datagram, destination):
+            raise BlockingIOError
+
+        def __getattr__(self, name):
+            return getattr(self.sock, name)
+
+    searches.sock = Full(searches.sock)
+    on_engine(loop, searches.send, b"x", NOWHERE)
+    assert searches.failures == {}
+    assert searches.datagrams_sent == 0
+
+
+def test_host_names_are_looked_up_elsewhere_and_searched_then(loop, make, server, monkeypatch):
+    looked_up = threading.Event()
+    thread = []
+
+    def resolve(host):
+        thread.append(threading.current_thread())
+        assert looked_up.wait(PATIENCE)
+        return "127.0.0.1"
+
+    monkeypatch.setattr(module, "resolve", resolve)
+    searches = make(("gateway.example", server.address[1]))
+    on_engine(loop, searches.add, 1, "x")
+    assert searches.destinations == []
+    on_engine(loop, lambda: None)  # a slow name server does not hold the engine thread up
+    looked_up.set()
+    server.hear("x")
+    assert searches.destinations == [server.address]
+    assert thread[0] is not loop.thread
+    on_engine(loop, searches._add_destination, ("other.example", server.address[1]), "127.0.0.1")
+    assert searches.destinations == [server.address]
+
+
+def test_a_host_name_that_is_unknown_is_said_once_and_looked_up_again(loop, make, server, monkeypatch, caplog):
+    monkeypatch.setattr(module, "_REFRESH", 0.02)
+    answers = [None, None, None, "127.0.0.1"]
+    monkeypatch.setattr(module, "resolve", lambda host: answers.pop(0))
+    with caplog.at_level(logging.WARNING, "caclient.search"):
+        searches = make(("gateway.example", server.address[1]))
+        on_engine(loop, searches.add, 1, "x")
+        server.hear("x")
+        settle(loop)
+    assert [record.getMessage() for record in caplog.records] == [
+        "EPICS_CA_ADDR_LIST: host gateway.example cannot be resolved; it is not searched until it can be"
+    ]
+    on_engine(loop, searches._list_destinations, 1e9)
+    assert searches._refresh == math.inf  # all is known now: nothing to look up any more
+
+
+def test_a_name_that_is_being_looked_up_is_not_looked_up_twice(loop, make, monkeypatch):
+    going, calls = threading.Event(), []
+
+    def resolve(host):
+        calls.append(host)
+        assert going.wait(PATIENCE)
+
+    monkeypatch.setattr(module, "resolve", resolve)
+    searches = make(("a.example", 1))
+    for now in (1.0, 2.0):
+        on_engine(loop, searches._list_destinations, now)
+    going.set()
+    until(loop, lambda: not searches._resolving)
+    assert calls == ["a.example"]
+
+
+def test_new_interfaces_are_searched_while_a_name_waits(loop, make, server, monkeypatch):
+    addresses = [NOWHERE]
+    monkeypatch.setattr(module, "_REFRESH", 0.02)
+    monkeypatch.setattr(module, "search_addresses", lambda config: list(addresses))
+    searches = make(auto_addr_list=True)
+    on_engine(loop, searches.add, 1, "x")
+    settle(loop)
+    addresses.append(server.address)
+    server.hear("x")
+    assert searches.destinations == [NOWHERE, server.address]
+    addresses.remove(NOWHERE)
+    until(loop, lambda: searches.destinations == [server.address])
+
+
+# ---- receiving
+
+
+def test_beacons_are_told_with_the_address_they_speak_of(loop, make):
+    searches = make(NOWHERE)
+    on_engine(loop, searches.received, Beacon(13, 5066, 1, "10.1.1.1").to_bytes(), ("127.0.0.1", 5065))
+    on_engine(loop, searches.received, Beacon(13, 0, 1).to_bytes(), ("10.2.2.2", 5065))
+    assert [address for address, _ in searches.beacons_told] == [("10.1.1.1", 5066), ("10.2.2.2", 5064)]
+
+
+def test_an_anomaly_boosts(loop, make, monkeypatch):
+    searches = make(NOWHERE)
+    boosts = []
+    monkeypatch.setattr(searches, "boost", lambda: boosts.append(1))
+    clock = iter([1e6, 1e6 + 10, 1e6 + 20, 1e6 + 20.1])
+    monkeypatch.setattr(module.time, "monotonic", clock.__next__)
+    for number in range(4):
+        searches.received(Beacon(13, 5064, number, "10.1.1.1").to_bytes(), ("10.1.1.1", 5065))
+    monkeypatch.undo()
+    assert len(boosts) == 2  # it is new, and then it comes too early
+
+
+def test_rubbish_is_counted_and_the_rest_heeded(loop, make, server):
+    searches = make(server.address)
+    confirmed = threading.Event()
+    searches.on_confirm()
+    searches.on_confirm = confirmed.set
+    port = searches.sock.getsockname()[1]
+    server.sock.sendto(b"rubbish that is no command at all", ("127.0.0.1", port))
+    server.sock.sendto(RepeaterConfirmResponse("127.0.0.1").to_bytes(), ("127.0.0.1", port))
+    assert confirmed.wait(PATIENCE)
+    assert searches.rubbish == 1
+    assert searches.datagrams_received == 2
+
+
+def test_a_flood_is_read_in_turns(loop, make, server, monkeypatch):
+    monkeypatch.setattr(module, "_DATAGRAMS", 2)
+    searches = make(server.address)
+    for _ in range(7):
+        server.sock.sendto(VersionResponse(13).to_bytes(), ("127.0.0.1", searches.sock.getsockname()[1]))
+    until(loop, lambda: searches.datagrams_received == 7)
+
+
+def test_an_icmp_error_on_receipt_is_passed_over(loop, make):
+    searches = make(NOWHERE)
+
+    class Refused:
+        errors = [ConnectionRefusedError(), BlockingIOError()]
+
+        def recvfrom(self, size):
+            raise self.errors.pop(0)
+
+    sock, searches.sock = searches.sock, Refused()
+    on_engine(loop, searches._readable, 1)
+    assert Refused.errors == []
+    searches.sock = sock
+
+
+def test_nothing_happens_after_the_end(loop, make, server):
+    searches = make(server.address)
+    on_engine(loop, searches.add, 1, "x")
+    on_engine(loop, searches.stop)
+    on_engine(loop, searches.stop)
+    on_engine(loop, searches._tick)
+    on_engine(loop, searches._readable, 1)
+    on_engine(loop, searches._rearm)
+    searches.abandon()
+    assert searches._timer is None
+
+
+def test_a_forked_child_lets_the_socket_go(loop, make):
+    searches = make(NOWHERE)
+    on_engine(loop, loop.poller.remove, searches.sock.fileno())
+    searches.abandon()
+    assert searches.sock.fileno() == -1
+    searches.sock = None
