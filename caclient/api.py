@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from caclient.bulk import ConnectResult, get_all, wait_all
+from caclient.bulk import ConnectResult, get_values, wait_all
 from caclient.context import Context, default_context
 from caclient.dbr import Reading
 from caclient.errors import BadValueError, CAError, CATimeoutError
@@ -79,11 +79,11 @@ def caget_many(pvnames: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT, rais
     """
     context = default_context()
     pvs = [context.shared_pv(name) for name in pvnames]
-    results = get_all(pvs, time.monotonic() + timeout)
+    results = get_values(pvs, time.monotonic() + timeout)
     failed = [result for result in results if isinstance(result, Exception)]
     if failed and raises:
         raise _summary(failed, len(pvnames))
-    return [result if isinstance(result, Exception) else result[0] for result in results]
+    return results
 
 
 def caput_many(

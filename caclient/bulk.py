@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from caclient.channel import Channel
+from caclient.channel import Channel, ReadRow
 from caclient.channel import State as ChannelState
-from caclient.dbr import Reading
+from caclient.dbr import Reading, decode_run, run_values
 from caclient.engine.circuits import Circuit
 from caclient.errors import CAError, CATimeoutError
 from caclient.protocol.runs import ReplyRun
@@ -94,72 +94,118 @@ def wait_all(channels: Sequence[Channel], deadline: float) -> None:
 
 def get_all(pvs: Sequence[PV], deadline: float) -> list[Reading | Exception]:
     """A reading of each PV, or why there is none, from the servers and in the order given."""
+    return _answers(pvs, deadline, _Share.readings, Channel.reading)
+
+
+def get_values(pvs: Sequence[PV], deadline: float) -> list[Any]:
+    """The values alone, for those who want nothing else; an exception in the place of each that cannot be had."""
+    return _answers(pvs, deadline, _Share.values, Channel.value)
+
+
+class _Share:
+    """What one circuit is asked for: the places among all, their channels, and the request if it could be sent."""
+
+    __slots__ = ("channels", "circuit", "places", "request", "scalar")
+
+    def __init__(self, circuit: Circuit, places: list[int], channels: list[Channel], rows: list[ReadRow]) -> None:
+        self.circuit = circuit
+        self.places = places
+        self.channels = channels
+        _, sids, types, counts = zip(*rows, strict=True)
+        self.scalar = set(counts) == {1}
+        self.request = BulkRequest(len(places))
+        self.request.first = circuit.send_reads(sids, types, counts, self.request)
+
+    def readings(self, run: ReplyRun) -> list[Reading]:
+        """A run of answers, each as its own channel has it."""
+        first = self.request.first
+        channels = [self.channels[ioid - first] for ioid in run.ioids]
+        readings = decode_run(run.data_type, run.rows)
+        return [channel.own(reading, run.data_type) for channel, reading in zip(channels, readings, strict=True)]
+
+    def values(self, run: ReplyRun) -> list[Any]:
+        """The values of a run of answers."""
+        return run_values(run.data_type, run.rows) if self.scalar else [reading[0] for reading in self.readings(run)]
+
+
+def _answers(
+    pvs: Sequence[PV],
+    deadline: float,
+    of_run: Callable[[_Share, ReplyRun], list[Any]],
+    of_reply: Callable[[Channel, Any], Any],
+) -> list[Any]:
     channels = [pv.channel for pv in pvs]
-    wait_all(channels, deadline)
     results: list[Any] = [None] * len(channels)
-    asked = []
-    for circuit, places in _by_circuit(channels, results).items():
-        asked.append(_ask(circuit, channels, places, results))
+    shares: list[_Share] = []
     try:
-        for request, circuit, places in asked:
-            if request is not None:
-                request.wait(circuit, deadline)
-                _collect(request, circuit, channels, places, results)
+        unready = _ask(channels, range(len(channels)), shares, results)
+        if unready:  # those that are ready have been asked: they do not wait for a name that nobody has
+            wait_all([channels[place] for place in unready], deadline)
+            for place in _ask(channels, unready, shares, results):
+                results[place] = channels[place].unready(time.monotonic() - channels[place].since)
+        for share in shares:
+            share.request.wait(share.circuit, deadline)
+            _collect(share, results, of_run, of_reply)
     finally:
-        for request, circuit, _ in asked:
-            if request is not None:
-                request.forget(circuit)
+        for share in shares:
+            share.request.forget(share.circuit)
     return results
 
 
-def _by_circuit(channels: Sequence[Channel], results: list[Any]) -> dict[Circuit, list[int]]:
-    circuits: dict[Circuit, list[int]] = {}
-    for place, channel in enumerate(channels):
-        circuit = channel.circuit
-        if channel.state is not ChannelState.READY or circuit is None:
-            results[place] = channel.unready(time.monotonic() - channel.since)
-        elif not channel.can_read:
+def _ask(channels: Sequence[Channel], places: Sequence[int], shares: list[_Share], results: list[Any]) -> list[int]:
+    """Ask each circuit for its share, and return the places of the channels that are not ready.
+
+    Why another cannot be asked is its result.
+    """
+    unready = []
+    asked: dict[Circuit, tuple[list[int], list[Channel], list[ReadRow]]] = {}
+    for place in places:
+        channel = channels[place]
+        row = channel.row
+        if row is not None:
+            mine = asked.get(row[0])
+            if mine is None:
+                mine = asked[row[0]] = [], [], []
+            mine[0].append(place)
+            mine[1].append(channel)
+            mine[2].append(row)
+        elif channel.state is ChannelState.READY and not channel.can_read:
             results[place] = channel.denied("read")
         else:
-            circuits.setdefault(circuit, []).append(place)
-    return circuits
-
-
-def _ask(
-    circuit: Circuit, channels: Sequence[Channel], places: list[int], results: list[Any]
-) -> tuple[BulkRequest | None, Circuit, list[int]]:
-    request = BulkRequest(len(places))
-    try:
-        rows = [channels[place].read_row() for place in places]
-        request.first = circuit.send_reads([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], request)
-    except CAError as error:
-        for place in places:
-            results[place] = channels[place].ended(error)
-        return None, circuit, places
-    return request, circuit, places
+            unready.append(place)
+    for circuit, mine in asked.items():
+        try:
+            shares.append(_Share(circuit, *mine))
+        except CAError as error:
+            for place in mine[0]:
+                results[place] = channels[place].ended(error)
+    return unready
 
 
 def _collect(
-    request: BulkRequest, circuit: Circuit, channels: Sequence[Channel], places: list[int], results: list[Any]
+    share: _Share,
+    results: list[Any],
+    of_run: Callable[[_Share, ReplyRun], list[Any]],
+    of_reply: Callable[[Channel, Any], Any],
 ) -> None:
-    first = request.first
-    for answer in request.answers:
+    places, first = share.places, share.request.first
+    for answer in share.request.answers:
         if type(answer) is ReplyRun:
-            readings = channels[places[answer.ioids[0] - first]].readings(answer.data_type, answer.rows)
-            for ioid, reading in zip(answer.ioids, readings, strict=True):
-                results[places[ioid - first]] = reading
+            for ioid, result in zip(answer.ioids, of_run(share, answer), strict=True):
+                results[places[ioid - first]] = result
         else:
-            place = places[_ioid_of(answer) - first]
-            results[place] = _result(channels[place], answer)
-    for place in places:
-        if results[place] is None:
-            results[place] = _missing(request, circuit, channels[place])
+            number = _ioid_of(answer) - first
+            results[places[number]] = _result(share.channels[number], answer, of_reply)
+    if share.request.left > 0:
+        for place, channel in zip(places, share.channels, strict=True):
+            if results[place] is None:
+                results[place] = _missing(share, channel)
 
 
-def _missing(request: BulkRequest, circuit: Circuit, channel: Channel) -> Exception:
-    if request.error is not None:
-        return channel.ended(request.error)
-    return CATimeoutError(unanswered(channel.name, request.sent_at, circuit))
+def _missing(share: _Share, channel: Channel) -> Exception:
+    if share.request.error is not None:
+        return channel.ended(share.request.error)
+    return CATimeoutError(unanswered(channel.name, share.request.sent_at, share.circuit))
 
 
 def _ioid_of(answer: Any) -> int:
@@ -167,10 +213,10 @@ def _ioid_of(answer: Any) -> int:
     return int(answer.original_request.parameter2 if ioid is None else ioid)
 
 
-def _result(channel: Channel, answer: Any) -> Reading | Exception:
+def _result(channel: Channel, answer: Any, of_reply: Callable[[Channel, Any], Any]) -> Any:
     if not answer.status.success:
         return failure(channel.name, answer.status)
     try:
-        return channel.reading(answer)
+        return of_reply(channel, answer)
     except CAError as error:
         return error

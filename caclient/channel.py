@@ -77,6 +77,8 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
+ReadRow = tuple[Circuit, int, int, int]
+"""(circuit, sid, type, count): on one circuit they become one buffer."""
 Listener = Callable[["Channel", bool], None]
 """Called on the engine thread with the channel and whether it is connected."""
 
@@ -107,6 +109,7 @@ class Channel:
         "priority",
         "puts",
         "puts_read",
+        "row",
         "since",
         "state",
         "time_type",
@@ -134,6 +137,8 @@ class Channel:
         self.control: ControlInfo | None = None
         self.control_wanted = False
         self.note = ""
+        self.row: ReadRow | None = None
+        """How to read all there is, for bulk requests; None while it cannot be read."""
         self.puts = 0
         """Puts sent by this process."""
         self.puts_read = 0
@@ -249,13 +254,25 @@ class Channel:
         )
         return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, self.control, own)
 
+    def value(self, reply: Any) -> Any:
+        """An answer's value alone."""
+        return self.reading(reply)[0]
+
     def readings(self, data_type: int, rows: Any) -> list[Reading]:
         """A run as readings; an array channel that answered with one element each has arrays of one."""
         readings = decode_run(data_type, rows, self.control)
-        if self.count == 1:
-            return readings
-        text, dtype = LAYOUTS[data_type].is_string, LAYOUTS[data_type].value_dtype
-        return [Reading((r[0],) if text else np.array([r[0]], dtype), *r[1:]) for r in readings]
+        return readings if self.count == 1 else [self.own(reading, data_type) for reading in readings]
+
+    def own(self, reading: Reading, data_type: int) -> Reading:
+        """A reading out of a run as one of this channel: with its metadata, an array if it is an array channel."""
+        value, control = reading[0], self.control
+        if self.count != 1:
+            layout = LAYOUTS[data_type]
+            value = (value,) if layout.is_string else np.array([value], layout.value_dtype)
+        elif control is None:
+            return reading
+        _, status, severity, seconds, nanoseconds, _ = reading
+        return Reading(value, status, severity, seconds, nanoseconds, control)
 
     def fetch_control(self, deadline: float) -> ControlInfo:
         """Units, precision, limits and names of states, from memory if they are known."""
@@ -332,11 +349,6 @@ class Channel:
         if self.context.closed:
             return self.context.closed_error(self.name)
         return DisconnectedError(f"'{self.name}' is not connected: {why}")
-
-    def read_row(self) -> tuple[int, int, int]:
-        """(sid, type, count) of a read of all there is, for a bulk request."""
-        core, _ = self._usable()
-        return core.sid, self.time_type, core.count_for(1 if self.count == 1 else 0)
 
     def denied(self, what: str) -> AccessDeniedError:
         """What to raise when the server lets us not ``"read"``, or not ``"write"``."""
@@ -455,6 +467,7 @@ class Channel:
     def _access_rights(self, command: AccessRightsResponse) -> None:
         rights = int(command.access_rights)
         self.can_read, self.can_write = bool(rights & 1), bool(rights & 2)
+        self.row = self._read_row()
         if self.state is State.READY:
             for listener in self.access_listeners:
                 listener(self, True)
@@ -503,7 +516,7 @@ class Channel:
     def _leave_circuit(self, reason: str) -> None:
         was_ready = self.state is State.READY
         self.note = reason
-        self.circuit = self.core = None
+        self.circuit = self.core = self.row = None
         self.can_read = self.can_write = False
         for monitor in self.monitors:
             monitor.lost()
@@ -521,6 +534,13 @@ class Channel:
     def _move(self, state: State) -> None:
         self.state = state
         self.since = time.monotonic()
+        self.row = self._read_row()
+
+    def _read_row(self) -> ReadRow | None:
+        core, circuit = self.core, self.circuit
+        if self.state is not State.READY or core is None or circuit is None or not self.can_read:
+            return None
+        return circuit, core.sid, int(self.time_type), core.count_for(1 if self.count == 1 else 0)
 
     def close(self) -> None:
         """Nobody uses the name any more: let the server forget it."""
@@ -557,7 +577,7 @@ class Channel:
         if self.state is not State.CLOSED:
             self.state = State.SEARCHING
             self.note = "the process was forked"
-            self.circuit = self.core = self.waiters = None
+            self.circuit = self.core = self.row = self.waiters = None
             self.listeners = self.access_listeners = ()
             for monitor in self.monitors:
                 monitor.lost()

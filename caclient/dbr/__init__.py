@@ -10,6 +10,7 @@ from caclient.dbr.decode import (
     decode_reading,
     decode_run,
     run_dtype,
+    run_values,
     scalar_decoder,
 )
 from caclient.dbr.encode import encode, encode_metadata
@@ -56,6 +57,7 @@ __all__ = [
     "padded",
     "payload_size",
     "run_dtype",
+    "run_values",
     "scalar_decoder",
     "sts_type",
     "time_type",

@@ -118,8 +118,14 @@ def decode_run(data_type: int, rows: npt.NDArray[Any], control: ControlInfo | No
     if "units" in layout.fields or "enum_strings" in layout.fields:
         return _decode_each(layout, rows, control)
     columns = (_column(rows, name) for name in _RUN_FIELDS)
-    fields = zip(_value_column(layout, rows), *columns, repeat(control))
+    fields = zip(run_values(data_type, rows), *columns, repeat(control))
     return list(map(tuple.__new__, repeat(Reading), fields))
+
+
+def run_values(data_type: int, rows: npt.NDArray[Any]) -> list[Any]:
+    """The values alone, as Python numbers and strings."""
+    layout, values = layout_of(data_type), rows["value"].tolist()
+    return [to_text(cut(value)) for value in values] if layout.is_string else values
 
 
 def _checked(layout: Layout, count: int, payload: Buffer) -> Buffer:
@@ -242,11 +248,6 @@ def _column(rows: npt.NDArray[Any], name: str) -> Iterable[Any]:
     if name in (rows.dtype.names or ()):
         return rows[name].tolist()  # type: ignore[no-any-return]
     return repeat(0 if name in ("status", "severity") else None)
-
-
-def _value_column(layout: Layout, rows: npt.NDArray[Any]) -> Iterable[Any]:
-    values: list[Any] = rows["value"].tolist()
-    return [to_text(cut(value)) for value in values] if layout.is_string else values
 
 
 def _decode_each(layout: Layout, rows: npt.NDArray[Any], control: ControlInfo | None) -> list[Reading]:

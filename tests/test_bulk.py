@@ -1,0 +1,54 @@
+"""Many PVs at once: what comes as a run is what comes one by one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from caclient.bulk import get_all, get_values, wait_all
+from caclient.ioc import Record
+
+PATIENCE = 20.0
+
+
+def deadline() -> float:
+    return time.monotonic() + PATIENCE
+
+
+@pytest.fixture
+def mixed(serve: Any) -> list[Any]:
+    """Fifty PVs, every fifth an array of one element so far, every other with units that it has told."""
+    records = [
+        Record(f"n{i}", [float(i)], count=3) if i % 5 == 0 else Record(f"n{i}", float(i), units=f"u{i}")
+        for i in range(50)
+    ]
+    _, context = serve(*records)
+    pvs = [context.pv(f"n{i}", auto_monitor=False) for i in range(50)]
+    wait_all([pv.channel for pv in pvs], deadline())
+    for pv in pvs[::2]:
+        assert pv.units is not None
+    return pvs
+
+
+def test_each_reading_of_a_run_is_as_its_own_channel_has_it(mixed: list[Any]) -> None:
+    singles = [pv.channel.read(deadline()) for pv in mixed]
+    assert get_all(mixed, deadline()) == singles
+    values = get_values(mixed, deadline())
+    for value, single in zip(values, singles, strict=True):
+        assert type(value) is type(single.value)
+        assert np.array_equal(value, single.value)
+
+
+def test_scalars_alone_come_as_plain_numbers(mixed: list[Any]) -> None:
+    scalars = [pv for pv in mixed if pv.channel.count == 1]
+    assert get_values(scalars, deadline()) == [pv.get() for pv in scalars]
+
+
+def test_what_cannot_be_asked_says_why(mixed: list[Any]) -> None:
+    nobody = mixed[0].channel.context.pv("nobody", auto_monitor=False)
+    results = get_values([mixed[1], nobody], time.monotonic() + 0.2)
+    assert results[0] == 1.0
+    assert "not connected" in str(results[1])
