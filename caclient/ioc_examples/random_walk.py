@@ -77,7 +77,8 @@ def make_ioc(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted or terminated; the exit status."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore SIGINT
+        signal.signal(number, _interrupt)
     try:
         ioc = make_ioc(_config(options), prefix=options.prefix, dt=options.dt, seed=options.seed)
         with ioc:
