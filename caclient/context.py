@@ -124,6 +124,7 @@ class Context:
                 return
             self.closed = True
         if self._asleep:
+            self.loop.abandon()  # it was never started
             return
         done = threading.Event()
         self.loop.call_soon(self._close, time.monotonic() + timeout, done)
