@@ -187,7 +187,7 @@ def native_type(data_type: int) -> ChannelType:
 
 def _in_family(data_type: int, family: int) -> ChannelType:
     native = native_type(data_type)
-    return native if native >= _FIRST_SPECIAL else ChannelType(native + family * _FAMILY_SIZE)
+    return native if native >= _FIRST_SPECIAL else LAYOUTS[native + family * _FAMILY_SIZE].data_type
 
 
 def sts_type(data_type: int) -> ChannelType:

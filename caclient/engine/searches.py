@@ -122,8 +122,7 @@ class Searches:
     def answered(self, response: SearchResponse, source: Address) -> None:
         """An answer came, by a datagram or on the circuit to *source*."""
         cid = response.cid
-        if cid in self.schedule:
-            self.schedule.found(cid, time.monotonic())
+        self.schedule.found(cid, time.monotonic())
         self._found(cid, (source[0] if response.ip == THE_SENDER else response.ip, response.port))
 
     def describe(self, cid: int) -> str:

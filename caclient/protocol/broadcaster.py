@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from caclient.errors import LocalProtocolError, RemoteProtocolError
-from caclient.protocol.command import Command, Role
+from caclient.protocol.command import Command, Payload, Role
 from caclient.protocol.commands import (
     DATAGRAM,
     MINOR_VERSION,
@@ -42,7 +42,8 @@ class Broadcaster:
 
     def send(self, *commands: Command) -> bytes:
         """One datagram of these commands; LocalProtocolError if they must not be said so, or do not fit."""
-        standing = NEW_DATAGRAM
+        standing, extended = NEW_DATAGRAM, False
+        pieces: list[Payload] = []
         for command in commands:
             if command.SENDER is not self.our_role:
                 raise LocalProtocolError(f"cannot send {type(command).__name__}: a {self.our_role.value} never does")
@@ -50,8 +51,11 @@ class Broadcaster:
             if following is None:
                 raise LocalProtocolError(f"cannot send {_reason(command, standing)}")
             standing = following
-        datagram = b"".join([command.to_bytes() for command in commands])
-        if len(datagram) > MAX_UDP_SEND or any(command.header.extended for command in commands):
+            head = command.header_bytes()
+            extended = extended or len(head) > SHORT_SIZE
+            pieces += head, command.payload
+        datagram = b"".join(pieces)
+        if len(datagram) > MAX_UDP_SEND or extended:
             raise LocalProtocolError(f"cannot send {len(datagram)} bytes in one datagram")
         return datagram
 

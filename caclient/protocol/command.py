@@ -15,9 +15,9 @@ from caclient.dbr.decode import Values, decode, decode_array_inplace, decode_met
 from caclient.dbr.encode import encode
 from caclient.dbr.metadata import Metadata
 from caclient.dbr.text import cut, to_bytes, to_text
-from caclient.dbr.types import ChannelType, padded
+from caclient.dbr.types import ChannelType
 from caclient.errors import DecodeError, LocalProtocolError, RemoteProtocolError
-from caclient.protocol.header import EXTENDED, MARK, SHORT, Header
+from caclient.protocol.header import ALIGNMENT, EXTENDED, MARK, SHORT, Header
 from caclient.protocol.status import CAStatusCode, status_of
 
 Payload: TypeAlias = "bytes | bytearray | memoryview"
@@ -261,7 +261,7 @@ def text_payload(text: str) -> bytes:
         raise LocalProtocolError(f"text with a NUL in it cannot be sent: {text[:80]!r}")
     if len(raw) >= MAX_TEXT:
         raise LocalProtocolError(f"text of {len(raw)} bytes cannot be sent: {text[:40]!r}...")
-    return raw.ljust(padded(len(raw) + 1), b"\0")
+    return raw.ljust(len(raw) + ALIGNMENT & -ALIGNMENT, b"\0")
 
 
 def data_payload(

@@ -234,7 +234,7 @@ class Ledger:
     def _check_create(self, command: CreateChanRequest) -> None:
         if command.version < OLDEST_CLIENT:
             raise self.fault(command, f"minor version {command.version} is below {OLDEST_CLIENT}")
-        if not self._is_server and not command.name:
+        if not self._is_server and command.payload[:1] in (b"", b"\0"):
             raise self.fault(command, "servers never answer an empty name")
 
     def _created(self, command: CreateChanResponse) -> Command | None:

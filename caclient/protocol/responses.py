@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from enum import IntFlag
+from functools import lru_cache
 from typing import Any
 
 from caclient.dbr.metadata import Metadata
@@ -41,6 +42,9 @@ class AccessRights(IntFlag):
     NO_ACCESS = 0
     READ = 1
     WRITE = 2
+
+
+_RIGHTS = tuple(map(AccessRights, range(4)))
 
 
 class _Response(Command):
@@ -310,7 +314,7 @@ class AccessRightsResponse(_Response, WithChannel):
     @property
     def access_rights(self) -> AccessRights:
         """The two bits that have a meaning."""
-        return AccessRights(self.parameter2 & 3)
+        return _RIGHTS[self.parameter2 & 3]
 
 
 class EchoResponse(_Response):
@@ -347,6 +351,7 @@ def address_number(ip: str) -> int:
     return int.from_bytes(parts, "big")
 
 
+@lru_cache(maxsize=1024)
 def address_text(number: int) -> str:
     """32 bits of a header as a dotted IPv4 address."""
     return ".".join(map(str, number.to_bytes(4, "big")))

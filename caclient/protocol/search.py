@@ -121,7 +121,7 @@ class SearchSchedule:
         entry = self._names.pop(cid, None)
         if entry is None:
             return False
-        self._window.answered(entry.number, retried=entry.level > 1)
+        self._window.answered(entry.number, entry.level > 1)
         self._evict(entry)
         return True
 
