@@ -60,6 +60,8 @@ log = logging.getLogger("caclient.channel")
 
 _REFUSED: Final = 5.0
 """Seconds before a name is searched again that a server has answered for but would not create."""
+_FORGETTING: Final = 0.1
+"""Seconds before a channel is asked for again on a circuit whose server has yet to confirm that it forgot it."""
 _HUNG: Final = 2.0
 """Seconds that an unresponsive circuit still has when its own server is heard to answer searches."""
 _ARRAY: Final = 65_536
@@ -383,9 +385,19 @@ class Channel:
         if address == self.address:
             circuit.doubt_for(_HUNG)
             return
-        circuit.riders.pop(self, None)
+        self._part_from(circuit)
         self._leave_circuit(f"{circuit.name} is unresponsive, {address[0]}:{address[1]} has the name too")
         self._move(State.SEARCHING)
+
+    def _part_from(self, circuit: Circuit) -> None:
+        """Leave a circuit that does not answer: should it ever again, the server is to forget this channel."""
+        circuit.riders.pop(self, None)
+        core = self.core
+        if core is not None and core.sid >= 0:
+            self._clear(circuit, core.sid)
+        elif core is not None:
+            core.owner = _Leftover(self.context, circuit, self.cid)
+        self.context.maybe_idle(circuit)
 
     def _ride(self, address: Address) -> None:
         delay = self.context.patience_with(address)
@@ -398,6 +410,7 @@ class Channel:
         self._move(State.CONNECTING)
         self.circuit = circuit = self.context.circuit(address, self.priority)
         circuit.riders[self] = None
+        circuit.doubt_for(_HUNG)
         if circuit.state is CircuitState.OPEN:
             self.circuit_open()
         else:
@@ -407,6 +420,9 @@ class Channel:
         """TCP is up: ask for the channel."""
         circuit = self.circuit
         if self.state is not State.CONNECTING or circuit is None:
+            return
+        if self.cid in circuit.core.channels:
+            self._drop(f"{circuit.name} has not forgotten it yet", _FORGETTING)
             return
         self._move(State.CREATING)
         self.core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=self)
@@ -423,24 +439,24 @@ class Channel:
 
     def circuit_unresponsive(self) -> None:
         """Disconnected as far as users can tell, but the circuit is watched while others are asked."""
-        if self.state is State.READY:
+        if self.state in (State.READY, State.CREATING):
+            was_ready = self.state is State.READY
             self.note = "the server does not answer"
             self._move(State.UNRESPONSIVE)
             self.context.searches.add(self.cid, self.name)
-            self._tell(connected=False)
+            if was_ready:
+                self._tell(connected=False)
 
     def circuit_responsive(self) -> None:
-        """The server answers again: one fresh value for each subscription that it still holds."""
-        if self.state is State.CONNECTING:
-            self.circuit_open()
+        """The server answers again: one fresh value for each subscription, which it still holds."""
         if self.state is State.UNRESPONSIVE:
             self.context.searches.remove(self.cid)
-            self._become_ready()
-            for monitor in self.monitors:
-                if monitor.core_id is None:
-                    self.context.start_monitor(monitor)
-                else:
-                    monitor.refresh()
+            if self.core is None or self.core.sid < 0:
+                self._move(State.CREATING)
+            else:
+                self._serve()
+        elif self.state is State.CONNECTING:
+            self.circuit_open()
 
     def receive(self, command: Any) -> None:
         """A command for this channel came. *The thread that reads the circuit.*"""
@@ -475,12 +491,20 @@ class Channel:
     def _created(self, command: CreateChanResponse) -> None:
         if self.circuit is not None:
             self.context.created(self.circuit)
-        self._adopt(ChannelType(command.data_type), command.data_count)
+        self._adopt(LAYOUTS[command.type_field].data_type, command.data_count)
+        if self.state is State.CREATING:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Ready, for the first time on this circuit or again."""
         self._become_ready()
-        if self.control_wanted:
+        if self.control_wanted and self.control is None:
             self.ask_control()
         for monitor in self.monitors:
-            self.context.start_monitor(monitor)
+            if monitor.core_id is None:
+                self.context.start_monitor(monitor)
+            else:
+                monitor.refresh()
 
     def _adopt(self, native: ChannelType, count: int) -> None:
         if (native, count) != (self.native_type, self.count):
@@ -534,7 +558,7 @@ class Channel:
     def _move(self, state: State) -> None:
         self.state = state
         self.since = time.monotonic()
-        self.row = self._read_row()
+        self.row = self._read_row() if state is State.READY else None
 
     def _read_row(self) -> ReadRow | None:
         core, circuit = self.core, self.circuit
@@ -552,6 +576,8 @@ class Channel:
         self._release_waiters()
         if circuit is None:
             return
+        if state is State.UNRESPONSIVE:
+            self._part_from(circuit)
         circuit.riders.pop(self, None)
         if state is State.CREATING:
             return  # the answer is still to come; _too_late sees to it
@@ -585,17 +611,34 @@ class Channel:
                     self.context.release(self, monitor)
 
     def _clear(self, circuit: Circuit, sid: int) -> None:
-        try:
-            circuit.enqueue(ClearChannelRequest(sid, self.cid))
-            self.context.flush_soon(circuit)
-        except CAError:
-            pass  # the circuit has just gone, and the channel with it
+        circuit.dismiss(ClearChannelRequest(sid, self.cid))
+        self.context.flush_soon(circuit)
 
     def _release_waiters(self) -> None:
         with self.context.lock:
             waiters, self.waiters = self.waiters, None
         for signal in waiters or ():
             signal.release()
+
+
+class _Leftover:
+    """A channel that was asked for on a circuit that did not answer: cleared if it is made after all."""
+
+    __slots__ = ("_cid", "_circuit", "_context")
+
+    def __init__(self, context: Context, circuit: Circuit, cid: int) -> None:
+        self._context = context
+        self._circuit = circuit
+        self._cid = cid
+
+    def receive(self, command: Any) -> None:
+        """A command for the channel came. *The thread that reads the circuit.*"""
+        if type(command) is CreateChanResponse:
+            self._context.loop.run(self._clear, command.sid)
+
+    def _clear(self, sid: int) -> None:
+        self._circuit.dismiss(ClearChannelRequest(sid, self._cid))
+        self._context.flush_soon(self._circuit)
 
 
 _HANDLERS: dict[type, Callable[[Channel, Any], None]] = {

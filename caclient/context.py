@@ -308,6 +308,8 @@ class Context:
 
     def wake(self) -> None:
         """In a forked child, at the first use: an engine and circuits of its own. *Any thread.*"""
+        if not self._asleep:
+            return
         with self.lock:
             if not self._asleep or self.closed:
                 return

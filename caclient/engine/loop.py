@@ -55,6 +55,7 @@ class Loop:
         self._sweep_at = _SWEEP
         self._asleep = False
         self._stopping = False
+        self._ident = -1
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
@@ -84,7 +85,7 @@ class Loop:
 
     def run(self, call: Callable[..., None], *args: Any) -> None:
         """Make a call at once on the engine thread, else file it. *Any thread.*"""
-        if threading.get_ident() == self.thread.ident:
+        if threading.get_ident() == self._ident:
             call(*args)
         else:
             self.call_soon(call, *args)
@@ -129,6 +130,7 @@ class Loop:
         self._stopping = True
 
     def _run(self) -> None:
+        self._ident = threading.get_ident()
         while not self._stopping:
             self._asleep = True
             ready = self.poller.poll(self._patience())

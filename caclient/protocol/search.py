@@ -101,7 +101,8 @@ class SearchSchedule:
         size = _size(name)
         if size > self._room:
             raise BadValueError(f"name of {len(name)} characters does not fit a search datagram: {name[:40]!r}...")
-        self.remove(cid)
+        if cid in self._names:
+            self.remove(cid)
         entry = self._names[cid] = SearchName(cid, name, size)
         if delay > 0.0:
             self._file([entry], now + delay, self._calendar)
