@@ -101,10 +101,7 @@ class Monitor:
         self.fresh = False
         if core_id is None or channel.core is None or channel.circuit is None:
             return
-        try:
-            channel.circuit.enqueue(channel.core.unsubscribe(core_id))
-        except CAError:
-            return
+        channel.circuit.dismiss(channel.core.unsubscribe(core_id))
         channel.context.flush_soon(channel.circuit)
 
     def lost(self) -> None:

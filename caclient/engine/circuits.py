@@ -289,6 +289,17 @@ class Circuit:
             self._enqueue(self._encode(commands))
             self._sending = False
 
+    def dismiss(self, command: Command) -> None:
+        """Tell the server what is (not) needed any more, also while it is unresponsive. A ``flush`` is to follow.
+
+        *Engine thread.*
+        """
+        with self.lock:
+            if self.state in (State.OPEN, State.UNRESPONSIVE) and not self._torn():
+                self._sending = True
+                self._enqueue(self._encode((command,)))
+                self._sending = False
+
     def ask(self, command: Command, asker: Asker) -> None:
         """Send a request, under an id of its own, whose answer goes to *asker*. *Any thread.*"""
         try:
@@ -669,10 +680,8 @@ class Circuit:
             self._loop.call_soon(self._switch_updates, EventsOnRequest)
 
     def _switch_updates(self, request: type[Command]) -> None:
-        try:
-            self.send(request())
-        except DisconnectedError:
-            pass  # the server has been told by the end of the circuit, or is asked again if it ever answers
+        self.dismiss(request())
+        self.flush()
 
     # -- liveness: engine thread ---------------------------------------------------------------------------------------
 

@@ -167,6 +167,10 @@ class FaultServer:
         """Neither read nor answer, circuits and searches alike, until `resume`: a process that was stopped."""
         self._ask(partial(self._set_stalled, True))
 
+    def stall_circuits(self) -> None:
+        """Neither read nor answer on the circuits there are; searches and new circuits are served."""
+        self._each(lambda connection: connection.stall())
+
     def resume(self) -> None:
         """Go on."""
         self._ask(partial(self._set_stalled, False))
@@ -261,6 +265,12 @@ class FaultServer:
     def channels(self) -> int:
         """Open channels."""
         return sum(len(connection.session.bindings) for connection in tuple(self._connections))
+
+    @property
+    def subscriptions(self) -> int:
+        """Subscriptions on all circuits."""
+        connections = tuple(self._connections)
+        return sum(len(binding.monitors) for each in connections for binding in tuple(each.session.bindings))
 
     @property
     def flooding(self) -> bool:
