@@ -192,8 +192,10 @@ def failure(name: str, status: CAStatusCode) -> Exception:
 def unanswered(name: str, sent_at: float, circuit: Circuit) -> str:
     """What is known when no answer has come."""
     now = time.monotonic()
+    missing = circuit.core.missing
+    partly = f"{missing} bytes of a message still to come, " if missing else ""
     return (
         f"'{name}': no answer {now - sent_at:.3f} s after the request was sent to {circuit.name}; "
         f"connected for {now - circuit.opened_at:.1f} s, last heard {now - circuit.heard_at:.3f} s ago, "
-        f"{circuit.pending} bytes not yet taken by the kernel, engine late by {circuit.engine_lag * 1e3:.1f} ms"
+        f"{partly}{circuit.pending} bytes not yet taken by the kernel, engine late by {circuit.engine_lag * 1e3:.1f} ms"
     )

@@ -52,6 +52,11 @@ class VirtualCircuit(Ledger):
         """Where each peer stands."""
         return self.standing.states
 
+    @property
+    def missing(self) -> int:
+        """Bytes still to come of a message that has partly come; 0 between messages."""
+        return self._stream.needed
+
     # ---- out
 
     def send(self, *commands: Command) -> list[Payload]:
