@@ -5,12 +5,13 @@ Any thread may call them, callbacks included.
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from caclient.bulk import ConnectResult, get_values, wait_all
+from caclient.bulk import ConnectResult, get_values, in_turn, wait_all
 from caclient.context import Context, default_context
 from caclient.dbr import Reading
 from caclient.errors import BadValueError, CAError, CATimeoutError
@@ -67,9 +68,9 @@ def cainfo(pvname: str, *, timeout: float = DEFAULT_TIMEOUT) -> str:
         "units": reading.units,
         "precision": reading.precision,
         "states": ", ".join(reading.enum_strs) or None,
-        **{kind: _range(limits) for kind, limits in zip(reading.limits._fields, reading.limits, strict=True)},
+        **{f"{kind} limits": _range(*limits) for kind, limits in reading.limits._asdict().items()},
     }
-    return "\n".join(f"{key:>10}: {value}" for key, value in rows.items() if value is not None)
+    return "\n".join(f"{key:>14}: {value}" for key, value in rows.items() if value is not None)
 
 
 def caget_many(pvnames: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT, raises: bool = True) -> list[Any]:
@@ -103,9 +104,15 @@ def caput_many(
     context = default_context()
     deadline = time.monotonic() + timeout
     pvs = [context.shared_pv(name) for name in pvnames]
-    wait_all([pv.channel for pv in pvs], deadline)
-    results: list[Any] = [_begin(pv, value, wait) for pv, value in zip(pvs, values, strict=True)]
-    results = [_finish(result, deadline) for result in results]
+    started = time.monotonic()
+    begun: dict[int, Any] = {}
+    for places in in_turn([pv.channel for pv in pvs], deadline):
+        begun.update((place, _begin(pvs[place], values[place], wait)) for place in places)
+    waited = time.monotonic() - started
+    results = [
+        _finish(begun[place], deadline) if place in begun else pv.channel.unready(waited)
+        for place, pv in enumerate(pvs)
+    ]
     failed = [result for result in results if result is not None]
     if failed and raises:
         raise _summary(failed, len(pvnames))
@@ -173,5 +180,7 @@ def _name(alarm: Any) -> str:
     return str(getattr(alarm, "name", alarm))
 
 
-def _range(limits: tuple[Any, Any]) -> str | None:
-    return None if limits == (None, None) else f"{limits[0]} to {limits[1]}"
+def _range(lower: float | None, upper: float | None) -> str | None:
+    """Two limits as text; None if neither is set."""
+    known = [limit for limit in (lower, upper) if limit is not None and not math.isnan(limit)]
+    return f"{lower} to {upper}" if known else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from caclient.channel import Channel, ReadRow
 from caclient.channel import State as ChannelState
@@ -15,6 +15,9 @@ from caclient.errors import CAError, CATimeoutError
 from caclient.protocol.runs import ReplyRun
 from caclient.pv import PV
 from caclient.request import BulkRequest, failure, unanswered
+
+_GATHER: Final = 0.005
+"""Seconds for which channels that become ready are gathered, at the least, before they are asked together."""
 
 
 class ConnectResult(Mapping[str, PV]):
@@ -44,52 +47,77 @@ class ConnectResult(Mapping[str, PV]):
 
 
 class _Latch:
-    """A signal that is given when the last of many channels is ready."""
+    """What many channels tell that they are ready: who waits is woken by the first, and by the last."""
 
-    __slots__ = ("_left", "_lock", "_signal")
+    __slots__ = ("_all", "_first", "_left", "_lock")
 
-    def __init__(self) -> None:
-        self._left = 1
+    def __init__(self, count: int) -> None:
+        self._left = count
         self._lock = threading.Lock()
-        self._signal = threading.Lock()
-        self._signal.acquire()
-
-    def expect(self) -> None:
-        """One more is to come."""
-        with self._lock:
-            self._left += 1
+        self._first = threading.Event()
+        self._all = threading.Event()
 
     def release(self) -> None:
         """One has come."""
         with self._lock:
             self._left -= 1
-            if self._left == 0:
-                self._signal.release()
+            last = self._left == 0
+        self._first.set()
+        if last:
+            self._all.set()
 
-    def wait(self, deadline: float) -> None:
-        """Wait for the last, or the monotonic *deadline*."""
-        self.release()
-        self._signal.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+    def wait(self, deadline: float, gather: float) -> None:
+        """Wait for the last, or until so many seconds after the first, but no longer than the monotonic *deadline*."""
+        if self._first.wait(_left(deadline)):
+            self._all.wait(min(gather, _left(deadline)))
 
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
     """Wait until all are ready, or the monotonic *deadline*. *Any thread but the engine's.*"""
-    waiting = [channel for channel in channels if channel.state is not ChannelState.READY]
-    if not waiting:
-        return
-    latch = _Latch()
+    wait_some(channels, deadline, threading.TIMEOUT_MAX)
+
+
+def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bool:
+    """Wait until one is ready, and *gather* seconds longer for more; false if there is nothing to wait for any more."""
+    waiting = [channel for channel in channels if channel.state not in (ChannelState.READY, ChannelState.CLOSED)]
+    if len(waiting) < len(channels) and any(channel.connected for channel in channels):
+        return True
+    if not waiting or _left(deadline) == 0.0:
+        return False
+    latch = _Latch(len(waiting))
     for channel in waiting:
         channel.context.wake()
-        latch.expect()
         if not channel.await_ready(latch):
             latch.release()
     try:
         with waiting[0].context.lanes.blocking():
-            latch.wait(deadline)
+            latch.wait(deadline, gather)
     finally:
         for channel in waiting:
             if channel.state is not ChannelState.READY:
                 channel.leave(latch)
+    return True
+
+
+def in_turn(channels: Sequence[Channel], deadline: float) -> Iterator[list[int]]:
+    """The places of channels as they become ready, many at a time, until all are or the monotonic *deadline*.
+
+    So those that are there need not wait for those that never will be.
+    """
+    started = time.monotonic()
+    waiting = list(range(len(channels)))
+    while True:
+        ready = [place for place in waiting if channels[place].connected]
+        if ready:
+            yield ready
+            waiting = [place for place in waiting if not channels[place].connected]
+        gather = max(_GATHER, (time.monotonic() - started) / 4)
+        if not waiting or not wait_some([channels[place] for place in waiting], deadline, gather):
+            return
+
+
+def _left(deadline: float) -> float:
+    return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
 
 
 def get_all(pvs: Sequence[PV], deadline: float) -> list[Reading | Exception]:
@@ -138,11 +166,15 @@ def _answers(
     results: list[Any] = [None] * len(channels)
     shares: list[_Share] = []
     try:
+        started = time.monotonic()
         unready = _ask(channels, range(len(channels)), shares, results)
-        if unready:  # those that are ready have been asked: they do not wait for a name that nobody has
-            wait_all([channels[place] for place in unready], deadline)
-            for place in _ask(channels, unready, shares, results):
-                results[place] = channels[place].unready(time.monotonic() - channels[place].since)
+        while unready:  # those that are ready have been asked: they do not wait for a name that nobody has
+            gather = max(_GATHER, (time.monotonic() - started) / 4)
+            if not wait_some([channels[place] for place in unready], deadline, gather):
+                break
+            unready = _ask(channels, unready, shares, results)
+        for place in unready:
+            results[place] = channels[place].unready(time.monotonic() - started)
         for share in shares:
             share.request.wait(share.circuit, deadline)
             _collect(share, results, of_run, of_reply)

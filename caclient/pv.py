@@ -81,7 +81,8 @@ class PV:
         context: Context | None = None,
     ) -> None:
         self._closed = True  # until there is something to close
-        self.pvname = pvname.strip() if isinstance(pvname, str) else pvname
+        name: Any = pvname  # whatever it is: the context refuses what is no text
+        self.pvname: str = name.strip() if isinstance(name, str) else name
         self.priority = priority
         self.timeout = timeout
         self.auto_monitor = auto_monitor
