@@ -231,7 +231,7 @@ class Channel:
         if not self.can_read:
             raise self.denied("read")
         wanted = self.time_type if data_type is None else data_type
-        request = Request(self.name) if monitor is None else SharedRequest(self.name, monitor.take)
+        request = Request(self.name) if monitor is None else SharedRequest(self.name, monitor.keep)
         length = core.count_for(0 if self.count != 1 else 1) if count is None else count
         command = ReadNotifyRequest(wanted, length, core.sid, 0)
         try:

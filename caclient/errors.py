@@ -5,8 +5,10 @@ Texts are lower case without a full stop, and say what, where, in which state, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class CAError(Exception):
@@ -47,7 +49,7 @@ class RemoteProtocolError(ProtocolError, ConnectionError):
     `heard` is what it had said before in the same bytes, already policed: that still holds.
     """
 
-    heard: Sequence[Any] = ()
+    heard: Sequence[object] = ()
 
 
 class DecodeError(RemoteProtocolError, ValueError):

@@ -175,17 +175,22 @@ class Monitor:
         elif type(item) is ErrorResponse:
             self.channel.context.log.push(_log_refusal, (self.channel.name, item.status))
 
-    def take(self, update: Any) -> Reading | None:
-        """A single value: an update, or the answer to a read. *The thread that reads the circuit.*
+    def take(self, update: Any) -> None:
+        """A single update, or a read in place of one. *The thread that reads the circuit.*"""
+        reading = self.keep(update)
+        if reading is not None:
+            for sink in self.sinks:
+                sink.offer(1, reading)
 
-        None if there is no value: no read access, or it cannot be had, which access rights or the alarm tell.
+    def keep(self, update: Any) -> Reading | None:
+        """Remember a value, in its place among the updates. *The thread that reads the circuit.*
+
+        None if there is none: no read access, or it cannot be had, which access rights or the alarm tell.
         """
         if not update.status.success:
             return None
         self.last = reading = _shared(self.channel.reading(update))
         self.fresh = True
-        for sink in self.sinks:
-            sink.offer(1, reading)
         return reading
 
     def _take_run(self, run: UpdateRun) -> None:

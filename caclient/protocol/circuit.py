@@ -129,7 +129,7 @@ class VirtualCircuit(Ledger):
 
         Replies that nobody waits for any more are counted in `late` instead.
 
-        :raises RemoteProtocolError: for what the peer must not say; the error's `heard` is what `data` held before that.
+        :raises RemoteProtocolError: for what the peer must not say; its `heard` is what `data` held before that.
         """
         if self._deaf:
             return self._unheard()
