@@ -160,6 +160,7 @@ class Circuit:
         self._descriptor = -1
         self._patience: Any = None
         self._can_lead = False
+        self._shut = False
         self._led = False
         self._room_wanted: list[threading.Event] = []
 
@@ -228,9 +229,15 @@ class Circuit:
             return
         self._loop.poller.remove(self._descriptor)
         _shut(sock, reset)
-        with self._seat:  # a leader sees the end at once: its socket is shut
-            sock.close()
+        self._shut = True
+        self._close_socket()
+
+    def _close_socket(self) -> None:
+        """Close it if nobody reads; a leader sees the end at once, for the socket is shut, and closes it on leaving."""
+        if self._shut and self._sock is not None and self._seat.acquire(blocking=False):
+            self._sock.close()
             self._descriptor = -1  # the number may soon be another circuit's
+            self._seat.release()
 
     def _ready(self, bits: int) -> None:
         if self.state is State.CLOSED:
@@ -541,7 +548,11 @@ class Circuit:
                 self._leave_seat()
                 self.round_trip = max(0.0, self.heard_at - asker.sent_at)
         except BaseException:  # Ctrl-C, anywhere in there, even between taking the seat and the next line
-            self._leave_seat()
+            try:
+                self._leave_seat()
+            except BaseException:  # once more: it may have struck in there
+                self._leave_seat()
+                raise
             raise
         if not asker.done:
             wait(asker, deadline)
@@ -553,14 +564,18 @@ class Circuit:
                 self._read_for(waiter, deadline)
                 self._leave_seat()
         except BaseException:
-            self._leave_seat()
+            try:
+                self._leave_seat()
+            except BaseException:
+                self._leave_seat()
+                raise
             raise
         if not waiter.done:
             wait(waiter, deadline)
 
     def _take_seat(self) -> bool:
         """Become the reader if nobody is, and keep the selector thread out of it."""
-        if not self._seat.acquire(blocking=False):
+        if self.state is not State.OPEN or not self._seat.acquire(blocking=False):
             return False
         self._led = True
         self._watch()
@@ -574,6 +589,8 @@ class Circuit:
         self._led = False
         self._watch()
         self._seat.release()
+        if self._shut:
+            self._close_socket()
 
     def _watch(self) -> None:
         """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""

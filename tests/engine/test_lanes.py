@@ -134,6 +134,18 @@ def test_blocking_elsewhere_than_on_a_worker_changes_nothing(lanes):
     assert lanes.depth() == (0, 0)
 
 
+def test_a_wait_while_nothing_else_waits_hires_nobody(lanes):
+    lane, depths = lanes.lane("one"), []
+
+    def wait(_):
+        with lanes.blocking():
+            depths.append(lanes.depth())
+
+    lane.push(wait, None)
+    finish(lane)
+    assert depths == [(0, 1)]
+
+
 def test_a_wait_hands_over_what_waits_already(lanes, monkeypatch):
     monkeypatch.setattr(module, "_SUSPICION", 1e6)
     inside, go, other = threading.Event(), threading.Event(), threading.Event()

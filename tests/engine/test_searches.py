@@ -37,6 +37,7 @@ class Server:
         self.sock.settimeout(PATIENCE)
         self.address = self.sock.getsockname()
         self.core = Broadcaster(our_role=SERVER)
+        self.last = []
 
     def hear(self, name):
         """The next search for a name, and where it came from."""
@@ -47,6 +48,14 @@ class Server:
             for command in commands:
                 if type(command) is SearchRequest and command.name == name:
                     return command, source
+
+    def hear_next(self, cid):
+        """The search for a cid in what came last, or in what comes."""
+        while True:
+            for command in self.last:
+                if type(command) is SearchRequest and command.cid == cid:
+                    return command
+            self.last = self.core.receive(*self.sock.recvfrom(65536))
 
     def reply(self, request, source, port=5064):
         self.sock.sendto(
@@ -112,6 +121,13 @@ def test_a_second_answer_is_told_too(loop, make):
     searches = make(NOWHERE)
     on_engine(loop, searches.answered, SearchResponse(5064, "10.0.0.1", 3), "10.9.9.9")
     assert searches.replies == [(3, ("10.0.0.1", 5064))]
+
+
+def test_names_added_together_are_asked_for_together(loop, make, server):
+    searches = make(server.address)
+    on_engine(loop, lambda: [searches.add(cid, f"n{cid}") for cid in range(3)])
+    for cid in range(3):
+        assert server.hear_next(cid).name == f"n{cid}"
 
 
 def test_a_removed_name_is_not_asked_for(loop, make, server):
@@ -333,20 +349,22 @@ def test_a_flood_is_read_in_turns(loop, make, server, monkeypatch):
     for _ in range(7):
         server.sock.sendto(VersionResponse(13).to_bytes(), ("127.0.0.1", searches.sock.getsockname()[1]))
     until(loop, lambda: searches.datagrams_received == 7)
+    monkeypatch.setattr(module, "_DATAGRAMS", 0)  # a turn that ends while more is there
+    on_engine(loop, searches._readable, 1)
 
 
 def test_an_icmp_error_on_receipt_is_passed_over(loop, make):
     searches = make(NOWHERE)
 
-    class Refused:
-        errors = [ConnectionRefusedError(), BlockingIOError()]
+    errors = [ConnectionRefusedError(), BlockingIOError()]
 
+    class Refused:
         def recvfrom(self, size):
-            raise self.errors.pop(0)
+            raise errors.pop(0)
 
     sock, searches.sock = searches.sock, Refused()
     on_engine(loop, searches._readable, 1)
-    assert Refused.errors == []
+    assert errors == []
     searches.sock = sock
 
 
