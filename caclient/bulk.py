@@ -74,7 +74,7 @@ class _Latch:
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
     """Wait until all are ready, or the monotonic *deadline*. *Any thread but the engine's.*"""
-    wait_some(channels, deadline, threading.TIMEOUT_MAX)
+    wait_some([channel for channel in channels if not channel.connected], deadline, threading.TIMEOUT_MAX)
 
 
 def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bool:

@@ -225,7 +225,7 @@ class Channel:
     def read(
         self, deadline: float, data_type: int | None = None, count: int | None = None, monitor: Monitor | None = None
     ) -> Reading:
-        """Ask the server, by default for all there is, with its time stamp. The answer is news to *monitor* as well."""
+        """Ask the server, by default for all there is with its time stamp; *monitor* remembers the answer."""
         self.require(deadline)
         core, circuit = self._usable()
         if not self.can_read:

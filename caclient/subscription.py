@@ -63,7 +63,7 @@ RunCallback = Callable[[Any], Any]
 class Monitor:
     """One subscription on the wire, kept over reconnects, and the newest reading it brought."""
 
-    __slots__ = ("automatic", "channel", "core_id", "fresh", "last", "mask", "sinks", "users")
+    __slots__ = ("automatic", "channel", "core_id", "fresh", "last", "mask", "sinks", "told", "users")
 
     def __init__(self, channel: Channel, mask: int) -> None:
         self.channel = channel
@@ -75,6 +75,8 @@ class Monitor:
         self.users = 0
         self.core_id: int | None = None
         self.last: Reading | None = None
+        self.told: Reading | None = None
+        """The newest update; ``last`` may be the answer to a read that was ahead of it."""
         self.sinks: tuple[Subscription, ...] = ()
 
     # -- engine thread -------------------------------------------------------------------------------------------------
@@ -135,8 +137,8 @@ class Monitor:
         """
 
         def meet() -> None:
-            if self.fresh and self.last is not None:
-                sink.offer(1, self.last)
+            if self.fresh and self.told is not None:
+                sink.offer(1, self.told)
             self.attach(sink)
 
         self._read(self.channel.native_type or ChannelType.CHAR, 1, Rendezvous(meet))
@@ -176,26 +178,32 @@ class Monitor:
             self.channel.context.log.push(_log_refusal, (self.channel.name, item.status))
 
     def take(self, update: Any) -> None:
-        """A single update, or a read in place of one. *The thread that reads the circuit.*"""
-        reading = self.keep(update)
-        if reading is not None:
-            for sink in self.sinks:
-                sink.offer(1, reading)
+        """A single update, or a read in place of one. *The thread that reads the circuit.*
 
-    def keep(self, update: Any) -> Reading | None:
-        """Remember a value, in its place among the updates. *The thread that reads the circuit.*
-
-        None if there is none: no read access, or it cannot be had, which access rights or the alarm tell.
+        Nothing happens if there is no value (no read access, or it cannot be had: access rights or the alarm tell).
         """
         if not update.status.success:
-            return None
-        self.last = reading = _shared(self.channel.reading(update))
+            return
+        self.last = self.told = reading = _shared(self.channel.reading(update))
         self.fresh = True
+        for sink in self.sinks:
+            sink.offer(1, reading)
+
+    def keep(self, reply: Any) -> Reading | None:
+        """Remember the answer to a read, ahead of the update that will tell the callbacks; None if it has no value.
+
+        *The thread that reads the circuit.*
+        """
+        if not reply.status.success:
+            return None
+        reading = _shared(self.channel.reading(reply))
+        if self.fresh:  # or else nothing would bring the cache up to date again
+            self.last = reading
         return reading
 
     def _take_run(self, run: UpdateRun) -> None:
         rows = run.rows
-        self.last = _shared(self.channel.readings(run.data_type, rows[-1:])[0])
+        self.last = self.told = _shared(self.channel.readings(run.data_type, rows[-1:])[0])
         self.fresh = True
         for sink in self.sinks:
             sink.offer(len(rows), run)

@@ -148,3 +148,5 @@ def test_connecting_many(ioc):
         assert set(result.failed) == {"nowhere"}
         assert repr(result).startswith("<2 connected, 1 failed>\n  'nowhere' not connected after 0.3")
     assert connect_all(["x", "text"], PATIENCE).ok
+    result = connect_all(["x", "nowhere"], timeout=0.1)  # some are connected already
+    assert str(result.failed["nowhere"]).startswith("'nowhere' not connected after 0.1")

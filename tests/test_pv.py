@@ -332,6 +332,27 @@ def test_get_sees_ones_own_put(pair):
     assert pv.get() == 0.75
 
 
+def test_a_get_calls_no_callback(pair):
+    _, pv = pair
+    heard = Recorder(lambda value, **_: value)
+    pv.add_callback(heard)
+    heard.wait(1)
+    for number in range(2, 20):
+        pv.put(float(number))
+        assert pv.get() == number
+        heard.wait(number)
+    assert heard.items == [float(number) for number in range(1, 20)]
+
+
+def test_an_array_that_is_not_monitored_is_asked_for_after_a_put_too(serve):
+    ioc, context = serve(Record("big", np.zeros(70_000)))
+    pv = context.pv("big")
+    pv.put([1.0, 2.0], wait=True)
+    assert pv.get().tolist() == [1.0, 2.0]
+    ioc["big"].post(np.ones(3))
+    assert pv.get().tolist() == [1.0, 1.0, 1.0]
+
+
 def test_a_get_that_fails_leaves_the_put_remembered():
     with FaultServer({"x": 1.0}) as server, Context(server.client_config()) as context:
         pv = context.pv("x")

@@ -16,6 +16,7 @@ import caclient
 from caclient.config import Config
 from caclient.engine.repeater import Repeater
 from caclient.ioc_examples.random_walk import make_ioc
+from tests.interop.softioc import SoftIoc
 from tests.ports import free_port
 
 PATIENCE = 5.0
@@ -23,15 +24,15 @@ VERSION = 13
 
 
 @pytest.fixture(params=["ours", pytest.param("epics", marks=pytest.mark.interop)])
-def served(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+def served(request: pytest.FixtureRequest, softioc: SoftIoc) -> Iterator[tuple[str, int]]:
     """The name of a number that is 3.0, and the UDP port of its server."""
     if request.param == "ours":
         with make_ioc(Config.isolated()) as ioc:
             yield "random_walk:dt", ioc.port
     else:
-        ioc = request.getfixturevalue("softioc")
-        ioc.put("meta", 3)
-        yield "t:meta", ioc.port
+        softioc.put("meta", 3)
+        yield "t:meta", softioc.port
+        softioc.put("meta", 1)
 
 
 @pytest.fixture
