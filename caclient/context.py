@@ -308,8 +308,10 @@ class Context:
 
     def wake(self) -> None:
         """In a forked child, at the first use: an engine and circuits of its own. *Any thread.*"""
-        if not self._asleep:
-            return
+        if self._asleep:  # looked at first without the lock, for this is called for every PV
+            self._wake()
+
+    def _wake(self) -> None:
         with self.lock:
             if not self._asleep or self.closed:
                 return

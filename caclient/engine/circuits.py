@@ -6,8 +6,9 @@ gathered and leave together.
 
 Up: one thread at a time holds the seat, reads, has the core decode, and hands every command to its owner. Usually that
 is the selector thread. A caller who waits for a reply takes the seat if it is free (``lead``): then no other thread has
-to be scheduled before the reply is seen, which halves the time of a get. Commands that move a channel's life are handed
-on to the selector thread by their owner, so a leader decodes and delivers values, nothing else.
+to be scheduled before the reply is seen, which halves the time of a get. Those who find it taken follow: their answers
+are handed on from one to the next (``relay``). Commands that move a channel's life are handed on to the selector thread
+by their owner, so a leader decodes and delivers values, nothing else.
 
 Lock order: seat, then lock. Nobody waits for anything while holding the lock, and nothing is called up under it.
 
@@ -32,6 +33,7 @@ from typing import Any, Final, Protocol
 
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ, WRITE
+from caclient.engine.relay import Relay
 from caclient.engine.sockets import Address, tcp_socket
 from caclient.errors import CATimeoutError, DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
@@ -62,6 +64,8 @@ _LONG: Final = 3600.0
 """Seconds of one sleep at the most, where the kernel wants a number."""
 _LEAD: Final = 0.1
 """Seconds that a caller waits for bytes himself: the selector thread goes on for him, and can tell him of failures."""
+_RELAY: Final = 0.01
+"""Seconds after a read for which requests may wait for those who are just being woken."""
 _TORN_WRITE: Final = "a write was interrupted halfway"
 _TORN_READ: Final = "a read was interrupted halfway"
 
@@ -162,6 +166,7 @@ class Circuit:
         self._can_lead = False
         self._shut = False
         self._led = False
+        self._relay = Relay(self._deliver, self.flush)
         self._room_wanted: list[threading.Event] = []
 
     @property
@@ -315,8 +320,11 @@ class Circuit:
                 command.parameter2 = asker.ioid = self.core.new_ioid()
                 command.owner = asker
                 buffers = self._encode((command,))
-                asker.sent_at = time.monotonic()
-                self._transmit(buffers)
+                asker.sent_at = now = time.monotonic()
+                if self._relay.runner is not None and now - self.heard_at < _RELAY:
+                    self._enqueue(buffers)
+                else:
+                    self._transmit(buffers)
                 self._sending = False
         except BaseException:
             self._mend()
@@ -541,17 +549,21 @@ class Circuit:
         Reads the circuit meanwhile if nobody else does. *Any thread but the engine's.*
         """
         try:
-            leading = self._can_lead and self._take_seat()
-            self.ask(command, asker)
-            if leading:
+            if self._can_lead and self._take_seat():
+                self.ask(command, asker)
                 self._read_for(asker, deadline)
                 self._leave_seat()
                 self.round_trip = max(0.0, self.heard_at - asker.sent_at)
-        except BaseException:  # Ctrl-C, anywhere in there, even between taking the seat and the next line
+            else:
+                self._relay.follow(asker)
+                self.ask(command, asker)
+                wait(asker, deadline)
+                self._relay.leave(asker)
+        except BaseException as error:  # Ctrl-C, anywhere in there, even between taking the seat and the next line
             try:
-                self._leave_seat()
+                self._stand_down(asker, error)
             except BaseException:  # once more: it may have struck in there
-                self._leave_seat()
+                self._stand_down(asker, error)
                 raise
             raise
         if not asker.done:
@@ -572,6 +584,12 @@ class Circuit:
             raise
         if not waiter.done:
             wait(waiter, deadline)
+
+    def _stand_down(self, asker: Asker, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            self._loop.call_soon(self._relay.rescue)
+        self._leave_seat()
+        self._relay.leave(asker)
 
     def _take_seat(self) -> bool:
         """Become the reader if nobody is, and keep the selector thread out of it."""
@@ -644,9 +662,10 @@ class Circuit:
         except RemoteProtocolError as error:
             self._deliver(error.heard)
             return self._over(f"protocol error: {error}", reset=True)
-        self._undelivered = items
-        self._deliver(items)
+        self._undelivered = own = self._relay.take(items)
+        self._deliver(own)
         self._undelivered = ()
+        self._relay.start()
         self._reading = False
         return True
 

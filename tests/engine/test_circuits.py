@@ -943,3 +943,39 @@ def test_two_hundred_ctrl_c_in_a_loop_of_gets(softioc):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] == "200"
+
+
+# ---- those who follow
+
+
+def test_what_is_asked_while_followers_are_woken_leaves_with_what_they_ask(up, peer):
+    circuit = up.circuit
+    circuit._relay.runner, circuit.heard_at = object(), time.monotonic()
+    circuit.ask(read(), Asker())
+    assert circuit.pending == 16
+    circuit.heard_at -= 1  # whoever is to be woken takes too long
+    circuit.ask(read(), Asker())
+    assert circuit.pending == 0
+    assert {peer.hear(ReadNotifyRequest).ioid for _ in range(2)} == set(circuit.core.ioids)
+
+
+def test_ctrl_c_on_a_follower_leaves_the_others_their_answers(up, peer, monkeypatch):
+    circuit = up.circuit
+    circuit._can_lead = False  # the engine thread reads, and everyone follows
+    other = in_thread(get, circuit)
+    peer.hear(ReadNotifyRequest)
+
+    def strike(asker, deadline):
+        if threading.current_thread() is not threading.main_thread():
+            return wait(asker, deadline)
+        (ioid,) = set(circuit.core.ioids) - {asker.ioid}
+        circuit._relay.runner = asker  # woken to wake the other, whose answer is there
+        circuit._relay._waiting.append(ReadNotifyResponse(42, LONG, 1, NORMAL, ioid))
+        circuit._relay._waiting[0].owner = circuit.core.forget(ioid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "wait", strike)
+    with pytest.raises(KeyboardInterrupt):
+        circuit.exchange(read(), Asker(), soon())
+    assert other().reply.data[0] == 42
+    assert circuit._relay._followers == set()

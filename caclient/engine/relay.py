@@ -1,0 +1,97 @@
+"""Answers for callers who sleep while another reads their circuit: handed on from one to the next.
+
+One chunk of bytes often holds the answers of several threads. Were they all woken at once, they would fight for the
+interpreter, each would soon send its next request by itself, and more time would go into changing threads than into
+the work. So the reader wakes the first (the *runner*), who wakes the next before doing anything else, and so on; what
+they ask meanwhile gathers in the circuit's outbox, and the last has it written in one piece.
+
+A caller that follows says so before it asks (``follow``), and leaves on every way out (``leave``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+class Relay:
+    """The callers who wait for one circuit, and the answers that are on their way to them.
+
+    *deliver* hands items to their owners; *flush* writes what has gathered. Both are called without the lock.
+    """
+
+    __slots__ = ("_deliver", "_flush", "_followers", "_handing", "_lock", "_waiting", "runner")
+
+    def __init__(self, deliver: Callable[[Sequence[Any]], None], flush: Callable[[], None]) -> None:
+        self.runner: Any = None
+        """Who has been woken last, and has not woken the next yet."""
+        self._deliver = deliver
+        self._flush = flush
+        self._followers: set[Any] = set()
+        self._waiting: deque[Any] = deque()
+        self._handing: Sequence[Any] = ()
+        self._lock = threading.Lock()
+
+    def follow(self, asker: Any) -> None:
+        """Have the answer to *asker* handed on, should it come together with those of others. *Any thread.*"""
+        self._followers.add(asker)
+
+    def leave(self, asker: Any) -> None:
+        """The caller is awake, or waits no more; leaving twice is no error. *Any thread.*"""
+        with self._lock:
+            self._followers.discard(asker)
+            running = self.runner is asker
+        if running:
+            self._pass_on()
+
+    def take(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Keep the answers of followers for ``start``, and return the rest. *The reader.*"""
+        followers = self._followers
+        if not followers:
+            return items
+        rest, kept = [], []
+        for item in items:
+            (kept if item.owner in followers else rest).append(item)
+        with self._lock:
+            self._waiting.extend(kept)
+        return rest
+
+    def start(self) -> None:
+        """Wake the first, unless one is running who will come to it. *The reader.*"""
+        if self._waiting and self.runner is None:
+            self._pass_on()
+
+    def rescue(self) -> None:
+        """Ctrl-C struck a follower, perhaps while it passed on: give everyone what is there. *Engine thread.*"""
+        with self._lock:
+            items = [item for item in (*self._handing, *self._waiting) if not item.owner.done]
+            self._handing = ()
+            self._waiting.clear()
+            self.runner = None
+        self._deliver(items)
+        self._flush()
+
+    def _pass_on(self) -> None:
+        items = self._next()
+        self._deliver(items)
+        self._handing = ()
+        if self.runner is None:
+            self._flush()
+
+    def _next(self) -> Sequence[Any]:
+        """The answer of the next runner, last, and before it those of callers who have given up meanwhile."""
+        with self._lock:
+            self.runner = None
+            items = []
+            while self._waiting and self.runner is None:
+                item = self._waiting.popleft()
+                items.append(item)
+                if item.owner in self._followers:
+                    self.runner = item.owner
+            self._handing = items
+        return items
+
+
+__all__ = ["Relay"]
