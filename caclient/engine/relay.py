@@ -51,7 +51,8 @@ class Relay:
         followers = self._followers
         if not followers:
             return items
-        rest, kept = [], []
+        rest: list[Any] = []
+        kept: list[Any] = []
         for item in items:
             (kept if item.owner in followers else rest).append(item)
         with self._lock:
