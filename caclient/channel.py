@@ -369,6 +369,10 @@ class Channel:
         if self.state is State.SEARCHING:
             self.context.searches.add(self.cid, self.name)
 
+    def is_lost_by(self, host: str) -> bool:
+        """Whether it is searched and was last served by that host."""
+        return self.state is State.SEARCHING and self.address is not None and self.address[0] == host
+
     def found(self, address: Address) -> None:
         """A server has answered for the name."""
         if self.state is State.UNRESPONSIVE:

@@ -411,6 +411,8 @@ class Context:
 
     def _beacon(self, address: Address, verdict: Verdict) -> None:
         now = time.monotonic()
+        if verdict.boosts or verdict is Verdict.FIRST:
+            self.searches.hurry(channel.cid for channel in self.channels() if channel.is_lost_by(address[0]))
         for circuit in self.circuits.values():
             if circuit.address == address and (verdict.vouches or verdict.doubts):
                 circuit.beacon(now, verdict.vouches)

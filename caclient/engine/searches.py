@@ -35,6 +35,8 @@ _DATAGRAMS: Final = 256
 """Datagrams read in one turn, so that a flood of them cannot keep the circuits waiting."""
 _REFRESH: Final = 10.0
 """Seconds after which interfaces and unknown hosts are looked up again, while any name is unanswered."""
+_JUST_NOW: Final = 0.5
+"""Seconds for which a name is not hurried again."""
 _BOOST_AT_MOST: Final = 1.0
 """Seconds between two boosts: after a power cut all IOCs come back at once."""
 
@@ -118,6 +120,13 @@ class Searches:
             self._boosted_at = now
             self.schedule.boost(now)
             self._rearm()
+
+    def hurry(self, cids: Iterable[int]) -> None:
+        """The host that had these names is up again: ask at once for those that were not asked for just now."""
+        now = time.monotonic()
+        asked = ((cid, self.schedule.attempts(cid).last_asked_at) for cid in cids if cid in self.schedule)
+        self.schedule.boost(now, [cid for cid, last in asked if last is not None and now - last > _JUST_NOW])
+        self._rearm()
 
     def answered(self, response: SearchResponse, source: Address) -> None:
         """An answer came, by a datagram or on the circuit to *source*."""
