@@ -39,6 +39,7 @@ from caclient.errors import (
     LocalProtocolError,
 )
 from caclient.protocol.channel import ClientChannel
+from caclient.protocol.command import Command
 from caclient.protocol.commands import (
     AccessRightsResponse,
     ClearChannelRequest,
@@ -226,25 +227,31 @@ class Channel:
         self, deadline: float, data_type: int | None = None, count: int | None = None, monitor: Monitor | None = None
     ) -> Reading:
         """Ask the server, by default for all there is with its time stamp; *monitor* remembers the answer."""
-        self.require(deadline)
-        core, circuit = self._usable()
-        if not self.can_read:
-            raise self.denied("read")
-        wanted = self.time_type if data_type is None else data_type
+        if self.state is not State.READY:
+            self.require(deadline)
+        row = self.row
+        if row is None:
+            raise self._unreadable()
+        circuit, sid, own_type, all_there_is = row
+        wanted = own_type if data_type is None else data_type
+        length = all_there_is if count is None else count
         request = Request(self.name) if monitor is None else SharedRequest(self.name, monitor.keep)
-        length = core.count_for(0 if self.count != 1 else 1) if count is None else count
-        command = ReadNotifyRequest(wanted, length, core.sid, 0)
         try:
-            if self.context.lanes.on_worker():
-                with self.context.lanes.blocking():
-                    reply = request.exchange(circuit, command, deadline)
-            else:
-                reply = request.exchange(circuit, command, deadline)
+            reply = self._exchange(request, circuit, ReadNotifyRequest(wanted, length, sid, 0), deadline)
         except (DisconnectedError, LocalProtocolError) as error:
+            if request.ioid < 0 and self._moved_on(circuit, deadline):  # nothing has left: ask on the next connection
+                return self.read(deadline, data_type, count, monitor)
             raise self.ended(error) from None
         if isinstance(request, SharedRequest) and request.reading is not None:
             return request.reading  # large arrays are decoded where they lie, so only once
         return self.reading(reply)
+
+    def _exchange(self, request: Request, circuit: Circuit, command: Command, deadline: float) -> Any:
+        """The answer to a request; a callback that waits for it gives its place on the lanes to another."""
+        if not self.context.lanes.on_worker():
+            return request.exchange(circuit, command, deadline)
+        with self.context.lanes.blocking():
+            return request.exchange(circuit, command, deadline)
 
     def reading(self, reply: Any) -> Reading:
         """An answer as a user holds it; arrays are read-only if they are shared."""
@@ -302,6 +309,7 @@ class Channel:
 
     def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value without asking for an answer; a refusal by the server is logged."""
+        self.require(deadline)
         core, circuit = self._usable()
         if not self.can_write:
             raise self.denied("write")
@@ -309,13 +317,29 @@ class Channel:
             circuit.post(WriteRequest(data, data_type, count, core.sid, self.cid), deadline)
         except BadValueError as error:
             raise BadValueError(f"'{self.name}': {error}") from None
-        except (DisconnectedError, LocalProtocolError) as error:
+        except DisconnectedError as error:
+            if not self._moved_on(circuit, deadline):
+                raise self.ended(error) from None
+            return self.put(data_type, count, data, deadline)  # nothing has left: send it on the next connection
+        except LocalProtocolError as error:
             raise self.ended(error) from None
         self.puts += 1
 
     def put_wait(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value and wait until the record has finished processing."""
-        self.begin_put(data_type, count, data)(deadline)
+        core, circuit = self._usable()
+        if not self.can_write:
+            raise self.denied("write")
+        request = Request(self.name)
+        try:
+            self._exchange(request, circuit, WriteNotifyRequest(data, data_type, count, core.sid, 0), deadline)
+        except BadValueError as error:
+            raise BadValueError(f"'{self.name}': {error}") from None
+        except (DisconnectedError, LocalProtocolError) as error:
+            raise self.ended(error) from None
+        finally:
+            if request.ioid >= 0:
+                self.puts += 1
 
     def begin_put(self, data_type: int, count: int, data: Any) -> Callable[[float], None]:
         """Send a value; the result waits, until a monotonic deadline, for the record to finish processing."""
@@ -340,6 +364,20 @@ class Channel:
 
         return finish
 
+    def _moved_on(self, circuit: Circuit, deadline: float) -> bool:
+        """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
+        settled = threading.Event()
+        self.context.loop.call_soon(settled.set)
+        with self.context.lanes.blocking():
+            settled.wait(max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+        return self.circuit is not circuit
+
+    def _unreadable(self) -> CAError:
+        """Why there is no way to read."""
+        if self.state is State.READY and self.circuit is not None and not self.can_read:
+            return self.denied("read")
+        return self.ended(self.note or self.state.value)
+
     def _usable(self) -> tuple[ClientChannel, Circuit]:
         core, circuit = self.core, self.circuit
         if core is None or circuit is None or self.state is not State.READY:
@@ -350,6 +388,8 @@ class Channel:
         """What to raise when there is no connection any more, or never will be."""
         if self.context.closed:
             return self.context.closed_error(self.name)
+        if isinstance(why, LocalProtocolError) and self.state is State.READY:
+            return why  # it is connected, but what was asked for cannot be said to this server
         return DisconnectedError(f"'{self.name}' is not connected: {why}")
 
     def denied(self, what: str) -> AccessDeniedError:
@@ -487,8 +527,8 @@ class Channel:
     def _access_rights(self, command: AccessRightsResponse) -> None:
         rights = int(command.access_rights)
         self.can_read, self.can_write = bool(rights & 1), bool(rights & 2)
-        self.row = self._read_row()
         if self.state is State.READY:
+            self.row = self._read_row()
             for listener in self.access_listeners:
                 listener(self, True)
 
@@ -560,13 +600,13 @@ class Channel:
         self.context.log.push(_log_write_failure, (self.name, command.status))
 
     def _move(self, state: State) -> None:
-        self.state = state
         self.since = time.monotonic()
         self.row = self._read_row() if state is State.READY else None
+        self.state = state
 
     def _read_row(self) -> ReadRow | None:
         core, circuit = self.core, self.circuit
-        if self.state is not State.READY or core is None or circuit is None or not self.can_read:
+        if core is None or circuit is None or not self.can_read:
             return None
         return circuit, core.sid, int(self.time_type), core.count_for(1 if self.count == 1 else 0)
 

@@ -42,20 +42,23 @@ Job = Callable[[Any], None]
 
 
 class Lane:
-    """Calls in order, one at a time. The producer sees to the bound: ``len(lane.jobs)`` is what waits."""
+    """Calls in order, one at a time. Without a bound the producer sees to it: ``len(lane.jobs)`` is what waits."""
 
-    __slots__ = ("errors", "jobs", "lanes", "last_error_logged", "name", "scheduled")
+    __slots__ = ("bound", "errors", "jobs", "lanes", "last_error_logged", "name", "scheduled")
 
-    def __init__(self, lanes: Lanes, name: str) -> None:
+    def __init__(self, lanes: Lanes, name: str, bound: int | None = None) -> None:
         self.lanes = lanes
         self.name = name
+        self.bound = bound
         self.jobs: deque[tuple[Job, Any]] = deque()
         self.scheduled = False
         self.errors = 0
         self.last_error_logged = float("-inf")
 
     def push(self, job: Job, argument: Any) -> None:
-        """Have a worker make ``job(argument)`` after what is queued. *Any thread.*"""
+        """Have a worker make ``job(argument)`` after what is queued; beyond its bound it is dropped. *Any thread.*"""
+        if self.bound is not None and len(self.jobs) >= self.bound:
+            return
         self.jobs.append((job, argument))
         if not self.scheduled:
             self.lanes.schedule(self)
@@ -81,6 +84,12 @@ class _Worker:
         self.blocked = 0
 
 
+class _Here(threading.local):
+    """The worker that this thread is, if it is one."""
+
+    worker: _Worker | None = None
+
+
 class Lanes:
     """All lanes of a context and the workers that serve them."""
 
@@ -90,7 +99,7 @@ class Lanes:
         self._ready: deque[Lane] = deque()
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
-        self._here = threading.local()
+        self._here = _Here()
         self._names = itertools.count(1)
         self._closed = False
         self._watch: Timer | None = None
@@ -98,9 +107,9 @@ class Lanes:
         self.progress = 0
         """Callbacks and slices finished so far, over all workers; what the suspicion looks at."""
 
-    def lane(self, name: str) -> Lane:
-        """A new lane; *name* appears in log lines."""
-        return Lane(self, name)
+    def lane(self, name: str, bound: int | None = None) -> Lane:
+        """A new lane; *name* appears in log lines, *bound* is how many jobs may wait."""
+        return Lane(self, name, bound)
 
     def schedule(self, lane: Lane) -> None:
         """See that a worker takes the lane. *Any thread.*"""
@@ -118,7 +127,7 @@ class Lanes:
     @contextmanager
     def blocking(self) -> Iterator[None]:
         """Around a wait inside caclient: if a worker waits, another takes its place. *Any thread.*"""
-        worker: _Worker | None = getattr(self._here, "worker", None)
+        worker = self._here.worker
         if worker is None:
             yield
             return
@@ -134,7 +143,7 @@ class Lanes:
 
     def on_worker(self) -> bool:
         """Whether the calling thread is one of the workers."""
-        return getattr(self._here, "worker", None) is not None
+        return self._here.worker is not None
 
     def close(self) -> None:
         """Serve nothing more. Workers end when their callback returns; none is waited for. *Any thread.*"""
