@@ -62,7 +62,8 @@ class _Latch:
         with self._lock:
             self._left -= 1
             last = self._left == 0
-        self._first.set()
+        if not self._first.is_set():
+            self._first.set()
         if last:
             self._all.set()
 
@@ -74,7 +75,9 @@ class _Latch:
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
     """Wait until all are ready, or the monotonic *deadline*. *Any thread but the engine's.*"""
-    wait_some([channel for channel in channels if not channel.connected], deadline, threading.TIMEOUT_MAX)
+    waiting = [channel for channel in channels if not channel.connected]
+    if waiting:
+        _await(waiting, deadline, threading.TIMEOUT_MAX)
 
 
 def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bool:
@@ -84,6 +87,11 @@ def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bo
         return True
     if not waiting or _left(deadline) == 0.0:
         return False
+    _await(waiting, deadline, gather)
+    return True
+
+
+def _await(waiting: Sequence[Channel], deadline: float, gather: float) -> None:
     latch = _Latch(len(waiting))
     for channel in waiting:
         channel.context.wake()
@@ -96,7 +104,6 @@ def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bo
         for channel in waiting:
             if channel.state is not ChannelState.READY:
                 channel.leave(latch)
-    return True
 
 
 def in_turn(channels: Sequence[Channel], deadline: float) -> Iterator[list[int]]:

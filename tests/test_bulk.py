@@ -52,3 +52,20 @@ def test_what_cannot_be_asked_says_why(mixed: list[Any]) -> None:
     results = get_values([mixed[1], nobody], time.monotonic() + 0.2)
     assert results[0] == 1.0
     assert "not connected" in str(results[1])
+
+
+def test_waiting_for_all_goes_on_when_one_is_ready_meanwhile(serve: Any) -> None:
+    """It may become ready after it was looked at, and before it is waited for."""
+    _, context = serve(Record("x", 1.0))
+    quick, slow = context.pv("x").channel, context.pv("nobody").channel
+    assert quick.wait_ready(deadline())
+
+    class Meanwhile:
+        connected = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(quick, name)
+
+    started = time.monotonic()
+    wait_all([Meanwhile(), slow], started + 0.1)  # type: ignore[list-item]
+    assert time.monotonic() >= started + 0.1
