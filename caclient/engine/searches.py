@@ -35,7 +35,7 @@ _DATAGRAMS: Final = 256
 """Datagrams read in one turn, so that a flood of them cannot keep the circuits waiting."""
 _REFRESH: Final = 10.0
 """Seconds after which interfaces and unknown hosts are looked up again, while any name is unanswered."""
-_JUST_NOW: Final = 0.5
+_JUST_NOW: Final = 0.05
 """Seconds for which a name is not hurried again."""
 _BOOST_AT_MOST: Final = 1.0
 """Seconds between two boosts: after a power cut all IOCs come back at once."""
