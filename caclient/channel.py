@@ -320,10 +320,11 @@ class Channel:
         except DisconnectedError as error:
             if not self._moved_on(circuit, deadline):
                 raise self.ended(error) from None
-            return self.put(data_type, count, data, deadline)  # nothing has left: send it on the next connection
+            self.put(data_type, count, data, deadline)  # nothing has left: send it on the next connection
         except LocalProtocolError as error:
             raise self.ended(error) from None
-        self.puts += 1
+        else:
+            self.puts += 1
 
     def put_wait(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value and wait until the record has finished processing."""

@@ -63,6 +63,8 @@ _LATER: Final = 0.02
 """Seconds that monitors which only fill a cache leave to channels that are being made."""
 _HOLD: Final = 2.0
 """Seconds for which a daemon thread is held while the interpreter ends, which takes less."""
+_LOG_LINES: Final = 1000
+"""Log lines that wait for a slow handler at the most; a storm of errors says the same over and over."""
 _ADDRESSES: Final = 10_000
 """Addresses whose failures are remembered at the most."""
 
@@ -289,7 +291,7 @@ class Context:
     def _make_engine(self) -> None:
         self.loop = Loop(self._engine_error)
         self.lanes = Lanes(self.loop)
-        self.log: Lane = self.lanes.lane("caclient log")
+        self.log: Lane = self.lanes.lane("caclient log", _LOG_LINES)
         self.circuits: dict[tuple[Address, int], Circuit] = {}
         self.duplicates: dict[str, tuple[Address, Address]] = {}
         self._failures: dict[Address, tuple[int, float]] = {}

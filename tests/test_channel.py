@@ -133,8 +133,14 @@ def test_runs_of_arrays_that_have_one_element(channel):
     assert [reading.value for reading in words.readings(ChannelType.TIME_STRING, texts)] == [("p",), ("q",)]
 
 
-@pytest.mark.parametrize("error", [DisconnectedError("gone"), LocalProtocolError("no such channel")])
-def test_the_circuit_goes_while_something_is_sent(channel, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (DisconnectedError("gone"), "'x' is not connected: gone"),
+        (LocalProtocolError("too large for this server"), "^too large for this server"),
+    ],
+)
+def test_the_circuit_refuses_what_is_sent(channel, monkeypatch, error, text):
     def fail(*_args: Any) -> None:
         raise error
 
@@ -145,10 +151,27 @@ def test_the_circuit_goes_while_something_is_sent(channel, monkeypatch, error):
         lambda: channel.put(ChannelType.DOUBLE, 1, 2.0, deadline(1)),
         lambda: channel.put_wait(ChannelType.DOUBLE, 1, 2.0, deadline(1)),
     ):
-        with pytest.raises(DisconnectedError, match=f"'x' is not connected: {error}"):
+        with pytest.raises(type(error), match=text):
             use()
     channel.ask_control()
     assert channel.puts == 0
+
+
+def test_what_meets_a_dying_circuit_goes_on_with_the_next(channel, monkeypatch):
+    circuit = channel.circuit
+
+    def dying(*_args: Any) -> None:
+        channel.context.loop.call_soon(circuit.close, "torn")
+        raise DisconnectedError("torn")
+
+    monkeypatch.setattr(circuit, "exchange", dying)
+    assert channel.read(deadline(PATIENCE)).value == 1.5
+    assert channel.circuit is not circuit
+    circuit = channel.circuit
+    monkeypatch.setattr(circuit, "post", dying)
+    channel.put(ChannelType.DOUBLE, 1, 2.0, deadline(PATIENCE))
+    assert channel.circuit is not circuit
+    assert channel.read(deadline(PATIENCE)).value == 2.0
 
 
 def test_bad_values_name_the_channel(channel):

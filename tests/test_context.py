@@ -344,13 +344,7 @@ def test_ctrl_c_leaves_everything_usable(block):
                 {BLOCKS[block]}
             except KeyboardInterrupt:
                 say("interrupted")
-            values = None
-            while values is None:
-                try:
-                    values = pv.get(timeout=10), PV("y").get(timeout=10)
-                except DisconnectedError as error:  # if it struck in the middle of a message, the circuit is made anew
-                    assert "interrupted halfway" in str(error), error
-            say(str(values))
+            say(str((pv.get(timeout=10), PV("y").get(timeout=10))))
             assert not pv.channel.circuit.core.ioids
             say("end")
         """
