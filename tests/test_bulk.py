@@ -57,7 +57,8 @@ def test_what_cannot_be_asked_says_why(mixed: list[Any]) -> None:
 def test_waiting_for_all_goes_on_when_one_is_ready_meanwhile(serve: Any) -> None:
     """It may become ready after it was looked at, and before it is waited for."""
     _, context = serve(Record("x", 1.0))
-    quick, slow = context.pv("x").channel, context.pv("nobody").channel
+    pvs = context.pv("x"), context.pv("nobody")
+    quick, slow = (pv.channel for pv in pvs)
     assert quick.wait_ready(deadline())
 
     class Meanwhile:
