@@ -87,7 +87,8 @@ def test_the_identity_is_this_users(monkeypatch):
 
 def test_a_context_in_words(serve):
     _, context = serve(Record("x", 1.0))
-    context.pv("x").get()
+    pv = context.pv("x")
+    pv.get()
     assert repr(context) == "<Context: 1 channels, 1 circuits>"
     context.close()
     assert repr(context) == "<Context: closed>"

@@ -223,7 +223,9 @@ def test_half_a_reply(serve: Serve, connect: Connect, then: str) -> None:
         pv.get(timeout=0.3)
     server.resume()
     if then == "stall":
+        circuit = pv.channel.circuit
         server.drop_clients()
+        eventually(lambda: pv.channel.circuit is not circuit)
     assert pv.wait_for_connection(5)
     assert len(pv.get()) == 1000
 
