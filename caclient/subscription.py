@@ -63,7 +63,19 @@ RunCallback = Callable[[Any], Any]
 class Monitor:
     """One subscription on the wire, kept over reconnects, and the newest reading it brought."""
 
-    __slots__ = ("automatic", "channel", "core_id", "fresh", "last", "mask", "sinks", "told", "users")
+    __slots__ = (
+        "automatic",
+        "channel",
+        "core_id",
+        "fresh",
+        "last",
+        "mask",
+        "renewed",
+        "renewing",
+        "sinks",
+        "told",
+        "users",
+    )
 
     def __init__(self, channel: Channel, mask: int) -> None:
         self.channel = channel
@@ -77,6 +89,10 @@ class Monitor:
         self.last: Reading | None = None
         self.told: Reading | None = None
         """The newest update; ``last`` may be the answer to a read that was ahead of it."""
+        self.renewing = False
+        """A value is to be told in any case, changed or not: the server has been silent."""
+        self.renewed: Reading | None = None
+        """What a read told the callbacks, until updates have caught up with it."""
         self.sinks: tuple[Subscription, ...] = ()
 
     # -- engine thread -------------------------------------------------------------------------------------------------
@@ -108,15 +124,16 @@ class Monitor:
 
     def lost(self) -> None:
         """The circuit has gone, and the subscription with it. *Engine thread.*"""
-        self.core_id = None
-        self.fresh = False
+        self.core_id = self.renewed = None
+        self.fresh = self.renewing = False
 
     def refresh(self) -> None:
-        """Read the value once, for what may have been missed. *Engine thread.*"""
+        """Read the value once: the server has been silent, but holds the subscription. *Engine thread.*"""
         channel = self.channel
         if channel.core is not None:
+            self.renewing = True
             count = channel.core.count_for(1 if channel.count == 1 else 0)
-            self._read(channel.time_type, count, FreshRequest(self.take))
+            self._read(channel.time_type, count, FreshRequest(self.renew))
 
     def attach(self, sink: Subscription) -> None:
         """Give this callback every update from now on. *Any thread.*"""
@@ -178,14 +195,32 @@ class Monitor:
             self.channel.context.log.push(_log_refusal, (self.channel.name, item.status))
 
     def take(self, update: Any) -> None:
-        """A single update, or a read in place of one. *The thread that reads the circuit.*
+        """A single update. *The thread that reads the circuit.*
 
         Nothing happens if there is no value (no read access, or it cannot be had: access rights or the alarm tell).
         """
-        if not update.status.success:
-            return
-        self.last = self.told = reading = _shared(self.channel.reading(update))
-        self.fresh = True
+        if update.status.success:
+            reading = _shared(self.channel.reading(update))
+            if self.renewed is None or not self._is_past(reading, self.renewed):
+                self._tell(reading)
+
+    def renew(self, reply: Any) -> None:
+        """The answer to ``refresh``, unless an update has been quicker. *The thread that reads the circuit.*"""
+        reading = _shared(self.channel.reading(reply))
+        if self.renewing or reading != self.told:
+            self._tell(reading)
+            self.renewed = reading
+
+    def _is_past(self, reading: Reading, renewed: Reading) -> bool:
+        """Whether an update was on its way when a read overtook it; the first that was not ends the doubt."""
+        past = reading == renewed or (reading[3], reading[4]) < (renewed[3], renewed[4])
+        if not past:
+            self.renewed = None
+        return past
+
+    def _tell(self, reading: Reading) -> None:
+        self.last = self.told = reading
+        self.fresh, self.renewing = True, False
         for sink in self.sinks:
             sink.offer(1, reading)
 
@@ -203,6 +238,7 @@ class Monitor:
 
     def _take_run(self, run: UpdateRun) -> None:
         rows = run.rows
+        self.renewed, self.renewing = None, False
         self.last = self.told = _shared(self.channel.readings(run.data_type, rows[-1:])[0])
         self.fresh = True
         for sink in self.sinks:

@@ -80,7 +80,7 @@ def test_a_subscriber_that_left_before_it_was_welcome(pair):
     with pv.subscribe(rest):
         ioc["x"].post(1.0)
         rest.wait_for(lambda items: values(items)[-1:] == [1.0])
-    assert len(heard.items) == 0
+    assert 1.0 not in values(heard.items)
 
 
 def test_a_subscriber_while_the_circuit_goes(pair):
