@@ -400,7 +400,9 @@ class Context:
     def duplicate(self, channel: Channel, other: Address) -> None:
         """A second server answered for a name: warn once. *Engine thread.*"""
         first = channel.address
-        if first is None or channel.name in self.duplicates or _same_server(first, other):
+        if first is None or channel.name in self.duplicates:
+            return
+        if _same_server(first, other) or self.searches.beacons.in_step(first, other):
             return
         if len(self.duplicates) < _ADDRESSES:
             self.duplicates[channel.name] = (first, other)

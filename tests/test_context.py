@@ -143,6 +143,24 @@ def test_the_same_server_by_another_interface_is_no_duplicate(serve):
     assert context.duplicates == {}
 
 
+def test_a_server_whose_beacons_come_by_two_networks_is_no_duplicate(serve):
+    _, context = serve(Record("x", 1.0))
+    pv = context.pv("x")
+    assert pv.wait_for_connection(PATIENCE)
+    first = pv.channel.address
+    second = ("192.0.2.7", first[1])
+
+    def heard() -> None:
+        for address in (first, second):
+            beacon = caclient.Beacon(13, address[1], 41, address[0]).to_bytes()
+            context.searches.received(beacon, address)
+        pv.channel.found(second)
+
+    context.loop.call_soon(heard)
+    idle(context)
+    assert context.duplicates == {}
+
+
 def idle(context: Context) -> None:
     """Wait until the engine has made the calls that are filed, and what it had logged is logged."""
     done = Recorder()

@@ -22,6 +22,7 @@ MODULUS = 1 << 32
 OLD = 256  # up to so many numbers back is an old beacon that took a longer way
 SMALL_STEPS = (2, 3)
 EARLY, LATE, GONE = 0.80, 1.25, 3.25  # in units of the average interval
+STEP = 0.01  # seconds between the copies of one beacon that a server sends by two networks
 WEIGHT = 0.125  # of the latest interval in the average
 
 Address = tuple[str, int]
@@ -112,6 +113,14 @@ class BeaconWatch:
         """When the last beacon that counted came; None if none did."""
         server = self._servers.get(address)
         return server.heard_at if server else None
+
+    def in_step(self, one: Address, other: Address) -> bool:
+        """Whether two addresses are one server's: its beacons come from both at the same moment, numbered alike."""
+        first, second = self._servers.get(one), self._servers.get(other)
+        if first is None or second is None or first.heard_at is None or second.heard_at is None:
+            return False
+        together = abs(first.heard_at - second.heard_at) <= STEP
+        return one[1] == other[1] and together and first.sequence == second.sequence
 
     def _make_room(self) -> None:
         while len(self._servers) >= self._capacity:

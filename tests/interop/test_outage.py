@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from caclient import PV, Context
+from caclient import PV, CATimeoutError, Context
 from tests.interop.softioc import SoftIoc
 from tests.ports import free_port
 
@@ -70,3 +71,27 @@ def test_an_ioc_that_comes_back_elsewhere_is_found(own_softioc: SoftIoc, make_co
         assert context.pv("t:counter").wait_for_connection(20)
         assert context.pv("t:counter").host == own_softioc.address
         until_fresh(updates, started + 1)
+
+
+def test_an_ioc_that_is_stopped_and_goes_on(own_softioc: SoftIoc, make_context: Callable[..., Context]) -> None:
+    """SIGSTOP: unresponsive after the echo, told to callbacks, and back on the same circuit with a fresh value."""
+    context = make_context(own_softioc, conn_timeout=0.5, echo_timeout=0.5)
+    changes: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    values: queue.SimpleQueue[float] = queue.SimpleQueue()
+    pv = context.pv("t:ao", connection_callback=lambda conn, **_: changes.put(conn))
+    with pv.subscribe(lambda reading: values.put(reading.value)):
+        assert changes.get(timeout=10) is True
+        before = values.get(timeout=10)
+        circuit = pv.channel.circuit
+        own_softioc.pause()
+        assert changes.get(timeout=10) is False
+        assert (pv.connected, pv.value) == (False, before)
+        with pytest.raises(CATimeoutError, match="does not answer on its TCP connection"):
+            pv.get(timeout=0.1)
+        own_softioc.resume()
+        assert changes.get(timeout=10) is True
+        assert values.get(timeout=10) == before
+        pv.put(before + 1.0, wait=True, timeout=10)
+        assert values.get(timeout=10) == before + 1.0
+        assert pv.channel.circuit is circuit
+        assert values.empty()

@@ -157,6 +157,25 @@ def test_of_a_server_never_heard_nothing_is_known():
     assert watch.heard_at(SERVER) is None
 
 
+@pytest.mark.parametrize(
+    ("other", "sequence", "delay", "one"),
+    [
+        (("10.0.1.1", SERVER[1]), 7, 0.001, True),
+        (("10.0.1.1", SERVER[1]), 7, 0.1, False),
+        (("10.0.1.1", SERVER[1]), 8, 0.001, False),
+        (("10.0.1.1", SERVER[1] + 1), 7, 0.001, False),
+    ],
+)
+def test_a_server_on_two_networks_keeps_step_with_itself(other, sequence, delay, one):
+    watch = BeaconWatch(now=0.0)
+    watch.heard(SERVER, 7, 1.0)
+    assert not watch.in_step(SERVER, other)
+    watch.heard(other, sequence, 1.0 + delay)
+    assert watch.in_step(SERVER, other) is one
+    watch.forget(other)
+    assert not watch.in_step(SERVER, other)
+
+
 def test_the_table_is_bounded_and_forgets_the_one_not_heard_for_longest():
     watch = BeaconWatch(now=0.0, capacity=3)
     for port in (1, 2, 3):
