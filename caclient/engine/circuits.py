@@ -366,8 +366,8 @@ class Circuit:
                 self._begin()
                 late = self._gather(self._encode((command,)))
                 self._sending = False
-            if late:
-                self._loop.call_soon(self.flush)
+            if late:  # not at once: the selector thread would wake, and fight for the interpreter, every few puts
+                self._loop.call_at(self._written_at + _GATHER, self.flush)
         except BaseException:
             self._mend()
             raise
