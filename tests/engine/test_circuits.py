@@ -389,7 +389,7 @@ def test_puts_that_follow_closely_leave_together_and_in_order(any_poller, up, pe
 
 def test_a_put_is_gathered_only_for_a_moment(up, peer, monkeypatch):
     """Nothing else happens, but a gathered put leaves all the same."""
-    monkeypatch.setattr(module, "_GATHER", 1e6)
+    monkeypatch.setattr(module, "_GATHER", 0.05)
     up.circuit._written_at = time.monotonic()
     up.circuit.post(WriteRequest(1, LONG, 1, 7, 1))
     assert peer.hear(WriteRequest).data[0] == 1
