@@ -55,7 +55,7 @@ _FLUSH: Final = 0.2
 """Seconds that closing a context spends on puts not yet taken by the kernel."""
 _LINGER: Final = 0.5
 """Seconds that a circuit without channels is kept for the next one."""
-_PATIENCE: Final = (0.1, 30.0)
+_PATIENCE: Final = (0.1, 5.0)
 """Seconds before an address that accepts no connection is tried again: at first, and at the most."""
 _LASTING: Final = 5.0
 """Seconds that a connection has to last for what failed before it to be forgiven."""
@@ -416,6 +416,7 @@ class Context:
     def _beacon(self, address: Address, verdict: Verdict) -> None:
         now = time.monotonic()
         if verdict.boosts or verdict is Verdict.FIRST:
+            self._failures.pop(address, None)
             self.searches.hurry(channel.cid for channel in self.channels() if channel.is_lost_by(address[0]))
         for circuit in self.circuits.values():
             if circuit.address == address and (verdict.vouches or verdict.doubts):

@@ -37,6 +37,7 @@ from caclient.protocol import commands as ca
 from caclient.subscription import Monitor
 from tests.faults import FaultServer
 from tests.recorder import PATIENCE, Recorder
+from tests.resilience.watching import eventually
 
 STATES = ("Idle", "Moving", "Done")
 
@@ -999,6 +1000,7 @@ def test_churn_leaves_nothing_behind(serve):
     assert ioc.subscription_count() == 0
     engine_idle(context)
     assert context.channels() == []
+    eventually(lambda: not any(circuit.core.channels for circuit in list(context.circuits.values())))
     gc.collect()
     left = [each for each in gc.get_objects() if isinstance(each, (PV, Channel, Monitor))]
     assert [each for each in left if context in (getattr(each, name, None) for name in ("_context", "context"))] == []

@@ -225,7 +225,7 @@ def test_a_flood_of_arrays_keeps_memory_flat(serve: Serve, connect: Connect) -> 
     before = resident()
     for n in range(300):
         server["camera"].post(np.full(125_000, float(n + 1)))
-        eventually(lambda n=n: subscription.monitor.last.value[0] == n + 1)
+        eventually(lambda n=n: (last := subscription.monitor.last) is not None and last.value[0] == n + 1)
     assert resident() - before < 150_000_000
     assert subscription.dropped >= 300 - 70
     release.set()
