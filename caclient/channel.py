@@ -496,7 +496,7 @@ class Channel:
         """The server answers again: one fresh value for each subscription, which it still holds."""
         if self.state is State.UNRESPONSIVE:
             self.context.searches.remove(self.cid)
-            if self.core is None or self.core.sid < 0:
+            if self.core is None or self.core.sid < 0 or self.native_type is None:
                 self._move(State.CREATING)
             else:
                 self._serve()
@@ -536,8 +536,9 @@ class Channel:
     def _created(self, command: CreateChanResponse) -> None:
         if self.circuit is not None:
             self.context.created(self.circuit)
-        self._adopt(LAYOUTS[command.type_field].data_type, command.data_count)
         if self.state is State.CREATING:
+            self._adopt(LAYOUTS[command.type_field].data_type, command.data_count)
+            self.control = self.floor = None
             self._serve()
 
     def _serve(self) -> None:
@@ -552,11 +553,12 @@ class Channel:
                 monitor.refresh()
 
     def _adopt(self, native: ChannelType, count: int) -> None:
+        """Take what the server has, which may have answered in the meantime while it hung, or be another one by now."""
         if (native, count) != (self.native_type, self.count):
             self.native_type, self.count = native, count
             self.time_type = time_type(native)
             self.decode = scalar_decoder(self.time_type) if count == 1 else None
-        self.control = self.floor = None
+            self.control = self.floor = None
 
     def _become_ready(self) -> None:
         self.note = ""
