@@ -103,6 +103,8 @@ class Monitor:
         core, circuit = channel.core, channel.circuit
         if core is None or circuit is None or self.core_id is not None:
             return
+        if not channel.connected:
+            return  # a leader may have read the answer to the request, but the channel does not know its type yet
         if self.automatic and not self.sinks and channel.count >= AUTO_MONITOR:
             return
         count = core.count_for(1 if channel.count == 1 else 0)

@@ -12,6 +12,7 @@ import pytest
 
 from caclient import AccessRights, CATimeoutError, ChannelType, ContextClosedError, DisconnectedError, Reading
 from caclient import subscription as module
+from caclient.channel import State as ChannelState
 from caclient.dbr.decode import run_dtype
 from caclient.engine.lanes import Lanes
 from caclient.ioc import Record
@@ -441,3 +442,27 @@ def test_updates_are_bounded(pair, monkeypatch):
         assert [updates.next(PATIENCE).value for _ in range(5)] == [15.0, 16.0, 17.0, 18.0, 19.0]
         assert latest.next(PATIENCE).value == 19.0
         assert (updates.dropped, latest.dropped) == (15, 19)
+
+
+def test_a_monitor_waits_until_the_channel_knows_its_type(pair):
+    """A leader may have read the answer to the request before the engine thread makes the channel ready."""
+    _, pv = pair
+    channel = pv.channel
+    monitor = module.Monitor(channel, module.DBE_LOG)
+    seen = []
+
+    def start() -> None:
+        ready, channel.state = channel.state, ChannelState.CREATING
+        monitor.start()
+        seen.append(monitor.core_id)
+        channel.state = ready
+        monitor.start()
+        seen.append(monitor.core_id)
+        monitor.stop()
+        done.set()
+
+    done = threading.Event()
+    channel.context.loop.call_soon(start)
+    assert done.wait(PATIENCE)
+    assert seen[0] is None
+    assert seen[1] is not None
