@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from caclient.channel import Channel, ReadRow
 from caclient.channel import State as ChannelState
 from caclient.dbr import Reading, decode_run, run_values
 from caclient.engine.circuits import Circuit
+from caclient.engine.signals import await_signal, new_signal, seconds_to
 from caclient.errors import CAError, CATimeoutError
 from caclient.protocol.runs import ReplyRun
 from caclient.pv import PV
@@ -49,35 +51,37 @@ class ConnectResult(Mapping[str, PV]):
 class _Latch:
     """What many channels tell that they are ready: who waits is woken by the first, and by the last."""
 
-    __slots__ = ("_all", "_first", "_left", "_lock")
+    __slots__ = ("_all", "_count", "_first", "_left", "_lock")
 
     def __init__(self, count: int) -> None:
         self._left = count
+        self._count = count
         self._lock = threading.Lock()
-        self._first = threading.Event()
-        self._all = threading.Event()
+        self._first = new_signal()
+        self._all = new_signal()
 
     def release(self) -> None:
         """One has come."""
         with self._lock:
+            first = self._left == self._count
             self._left -= 1
             last = self._left == 0
-        if not self._first.is_set():
-            self._first.set()
+        if first:
+            self._first.release()
         if last:
-            self._all.set()
+            self._all.release()
 
     def wait(self, deadline: float, gather: float) -> None:
         """Wait for the last, or until so many seconds after the first, but no longer than the monotonic *deadline*."""
-        if self._first.wait(_left(deadline)):
-            self._all.wait(min(gather, _left(deadline)))
+        if await_signal(self._first, deadline):
+            await_signal(self._all, min(time.monotonic() + gather, deadline))
 
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
     """Wait until all are ready, or the monotonic *deadline*. *Any thread but the engine's.*"""
     waiting = [channel for channel in channels if not channel.connected]
     if waiting:
-        _await(waiting, deadline, threading.TIMEOUT_MAX)
+        _await(waiting, deadline, math.inf)
 
 
 def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bool:
@@ -85,7 +89,7 @@ def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bo
     waiting = [channel for channel in channels if channel.state not in (ChannelState.READY, ChannelState.CLOSED)]
     if len(waiting) < len(channels) and any(channel.connected for channel in channels):
         return True
-    if not waiting or _left(deadline) == 0.0:
+    if not waiting or seconds_to(deadline) == 0.0:
         return False
     _await(waiting, deadline, gather)
     return True
@@ -121,10 +125,6 @@ def in_turn(channels: Sequence[Channel], deadline: float) -> Iterator[list[int]]
         gather = max(_GATHER, (time.monotonic() - started) / 4)
         if not waiting or not wait_some([channels[place] for place in waiting], deadline, gather):
             return
-
-
-def _left(deadline: float) -> float:
-    return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
 
 
 def get_all(pvs: Sequence[PV], deadline: float) -> list[Reading | Exception]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +28,7 @@ from caclient.dbr import (
 )
 from caclient.engine.circuits import Circuit
 from caclient.engine.circuits import State as CircuitState
+from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address
 from caclient.errors import (
     AccessDeniedError,
@@ -165,12 +165,11 @@ class Channel:
         if self.state is State.READY:
             return True
         self.context.wake()
-        signal = threading.Lock()
-        signal.acquire()
+        signal = new_signal()
         if not self.context.closed and self.await_ready(signal):
             try:
                 with self.context.lanes.blocking():
-                    signal.acquire(timeout=max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+                    await_signal(signal, deadline)
             finally:
                 self.leave(signal)
         if self.state is State.CLOSED or self.context.closed:
@@ -367,10 +366,10 @@ class Channel:
 
     def _moved_on(self, circuit: Circuit, deadline: float) -> bool:
         """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
-        settled = threading.Event()
-        self.context.loop.call_soon(settled.set)
+        settled = new_signal()
+        self.context.loop.call_soon(settled.release)
         with self.context.lanes.blocking():
-            settled.wait(max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX)))
+            await_signal(settled, deadline)
         return self.circuit is not circuit
 
     def _unreadable(self) -> CAError:

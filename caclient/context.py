@@ -31,6 +31,7 @@ from caclient.engine.loop import Loop
 from caclient.engine.nameservers import NameServers
 from caclient.engine.registration import Registration
 from caclient.engine.searches import Searches
+from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address, interface_addresses, local_addresses
 from caclient.errors import BadValueError, ContextClosedError
 from caclient.protocol.beacons import Verdict
@@ -128,10 +129,10 @@ class Context:
         if self._asleep:
             self.loop.abandon()  # it was never started
             return
-        done = threading.Event()
+        done = new_signal()
         self.loop.call_soon(self._close, time.monotonic() + timeout, done)
         if threading.current_thread() is not self.loop.thread:
-            done.wait(timeout + 1.0)
+            await_signal(done, time.monotonic() + timeout + 1.0)
             self.loop.stop(1.0)
         self.lanes.close()
         self.lanes.join(0.05)
@@ -279,7 +280,7 @@ class Context:
         While the interpreter ends, daemon threads are held here instead: nobody can handle what they would raise.
         """
         if _exiting and threading.current_thread().daemon:
-            threading.Event().wait(_HOLD)
+            time.sleep(_HOLD)
         return ContextClosedError(f"'{name}': the context has been closed")
 
     def describe_search(self, cid: int) -> str:
@@ -470,7 +471,7 @@ class Context:
         if unused:
             monitor.stop()
 
-    def _close(self, deadline: float, done: threading.Event) -> None:
+    def _close(self, deadline: float, done: threading.Lock) -> None:
         waiting = [circuit for circuit in self.circuits.values() if circuit.pending]
         for circuit in waiting:
             circuit.flush()
@@ -485,7 +486,7 @@ class Context:
             channel.abandon()
         for circuit in list(self.circuits.values()):
             circuit.close("the context was closed")
-        done.set()
+        done.release()
 
     def _engine_error(self, error: BaseException) -> None:
         self.log.push(_log_engine_error, error)

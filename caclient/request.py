@@ -6,13 +6,13 @@ disconnect, Ctrl-C, a closed context.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from caclient.dbr import Reading
 from caclient.engine.circuits import Circuit
+from caclient.engine.signals import new_signal
 from caclient.errors import AccessDeniedError, CATimeoutError, ChannelAccessError
 from caclient.protocol.command import Command
 from caclient.protocol.runs import ReplyRun
@@ -31,8 +31,7 @@ class Request:
         self.reply: Any = None
         self.error: Exception | None = None
         self.sent_at = 0.0
-        self.signal = threading.Lock()
-        self.signal.acquire()
+        self.signal = new_signal()
 
     def receive(self, command: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
@@ -149,8 +148,7 @@ class BulkRequest:
         self.done = count == 0
         self.error: Exception | None = None
         self.sent_at = time.monotonic()
-        self.signal = threading.Lock()
-        self.signal.acquire()
+        self.signal = new_signal()
 
     def receive(self, item: Any) -> None:
         """An answer, or a run of them. *The thread that reads the circuit.*"""

@@ -12,6 +12,7 @@ goes on the server is asked to pause.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from typing_extensions import Self
 
 from caclient.dbr import ChannelType, Reading
 from caclient.engine.lanes import Lane, report_error
+from caclient.engine.signals import await_signal, new_signal
 from caclient.errors import CAError, CATimeoutError, DisconnectedError
 from caclient.protocol.commands import (
     ErrorResponse,
@@ -427,7 +429,8 @@ class Updates:
         timeout: float | None,
     ) -> None:
         self._readings: deque[Reading] = deque()
-        self._news = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: list[threading.Lock] = []
         self._channel = channel
         self._limit = 1 if policy == "latest" else LIMIT
         self._timeout = timeout
@@ -441,16 +444,20 @@ class Updates:
 
     def _put(self, reading: Reading) -> None:
         limit = min(self._limit, _room(reading))
-        with self._news:
+        with self._lock:
             while len(self._readings) >= limit:
                 self._readings.popleft()
                 self._pushed_out += 1
             self._readings.append(reading)
-            self._news.notify()
+            self._wake()
 
     def _ended(self) -> None:
-        with self._news:
-            self._news.notify_all()
+        with self._lock:
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            self._waiting.pop().release()
 
     def __iter__(self) -> Iterator[Reading]:
         return self
@@ -472,13 +479,27 @@ class Updates:
     def next(self, timeout: float | None) -> Reading | None:
         """The next reading, or None if none comes within *timeout* seconds, or after ``close()``."""
         context = self._channel.context
-        with context.lanes.blocking(), self._news:
-            self._news.wait_for(lambda: self._readings or self._subscription.closed, timeout)
-            if self._readings:
-                return self._readings.popleft()
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        signal = None
+        while signal is None or self._wait(signal, deadline):
+            with self._lock:
+                if self._readings:
+                    return self._readings.popleft()
+                if self._subscription.closed:
+                    break
+                signal = new_signal()
+                self._waiting.append(signal)
         if self._subscription.closed and context.closed:
             raise context.closed_error(self._channel.name)
         return None
+
+    def _wait(self, signal: threading.Lock, deadline: float) -> bool:
+        try:
+            with self._channel.context.lanes.blocking():
+                return await_signal(signal, deadline)
+        finally:
+            with self._lock:
+                self._waiting = [other for other in self._waiting if other is not signal]
 
     def _nothing(self) -> str:
         waited = self._timeout or 0.0

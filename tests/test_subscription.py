@@ -20,6 +20,7 @@ from caclient.protocol import commands as ca
 from caclient.protocol.runs import UpdateRun
 from caclient.subscription import Subscription
 from tests.recorder import PATIENCE, Recorder
+from tests.resilience.watching import eventually
 
 
 @pytest.fixture
@@ -437,8 +438,7 @@ def test_updates_are_bounded(pair, monkeypatch):
     with pv.updates(timeout=PATIENCE) as updates, pv.updates(timeout=PATIENCE, policy="latest") as latest:
         feed(ioc, pv, range(1, 20))
         for each in (updates, latest):
-            with each._news:
-                assert each._news.wait_for(lambda each=each: each._readings[-1].value == 19.0, PATIENCE)
+            assert eventually(lambda each=each: each._readings[-1].value == 19.0)
         assert [updates.next(PATIENCE).value for _ in range(5)] == [15.0, 16.0, 17.0, 18.0, 19.0]
         assert latest.next(PATIENCE).value == 19.0
         assert (updates.dropped, latest.dropped) == (15, 19)

@@ -34,6 +34,7 @@ from typing import Any, Final, Protocol
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.relay import Relay
+from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address, tcp_socket
 from caclient.errors import CATimeoutError, DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
@@ -60,8 +61,6 @@ _OUTBOX: Final = 16 * 1024 * 1024
 """Bytes of puts that may wait for a server that takes none, before the next put has to."""
 _PAUSE: Final = 0.1
 """Seconds for which updates are off at the most: other PVs of the circuit wait as well."""
-_LONG: Final = 3600.0
-"""Seconds of one sleep at the most, where the kernel wants a number."""
 _LEAD: Final = 0.1
 """Seconds that a caller waits for bytes himself: the selector thread goes on for him, and can tell him of failures."""
 _RELAY: Final = 0.01
@@ -167,7 +166,7 @@ class Circuit:
         self._shut = False
         self._led = False
         self._relay = Relay(self._deliver, self.flush)
-        self._room_wanted: list[threading.Event] = []
+        self._room_wanted: list[threading.Lock] = []
 
     @property
     def name(self) -> str:
@@ -442,10 +441,10 @@ class Circuit:
         return True
 
     def _await_room(self, deadline: float) -> None:
-        room = threading.Event()
+        room = new_signal()
         with self.lock:
             self._room_wanted.append(room)
-        if self._outbox_bytes > _OUTBOX and not room.wait(max(0.0, min(deadline - time.monotonic(), _LONG))):
+        if self._outbox_bytes > _OUTBOX and not await_signal(room, deadline):
             with self.lock:
                 self._room_wanted = [other for other in self._room_wanted if other is not room]
             raise CATimeoutError(f"{self.name} takes no more: {self._outbox_bytes} bytes wait, {self._heard()}")
@@ -539,7 +538,7 @@ class Circuit:
 
     def _give_room(self) -> None:
         while self._room_wanted:
-            self._room_wanted.pop().set()
+            self._room_wanted.pop().release()
 
     # -- up ------------------------------------------------------------------------------------------------------------
 
@@ -796,9 +795,8 @@ class Circuit:
 
 def wait(waiter: Waiter, deadline: float) -> None:
     """Sleep until *waiter* is done or the monotonic *deadline* has passed. *Any thread but the engine's.*"""
-    left = deadline - time.monotonic()
-    if left > 0 and not waiter.done:
-        waiter.signal.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+    if not waiter.done:
+        await_signal(waiter.signal, deadline)
 
 
 def _connecting(address: Address) -> socket.socket:

@@ -1,0 +1,30 @@
+"""One thread waits for one thing that another tells it.
+
+A signal is a bare lock that starts taken; whoever tells releases it, once. Unlike the waits of ``threading.Event`` and
+``threading.Condition``, which are Python code, it can be struck by Ctrl-C at any instruction and stays whole.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+
+def new_signal() -> threading.Lock:
+    """A signal not yet given: ``release()`` gives it."""
+    signal = threading.Lock()
+    signal.acquire()
+    return signal
+
+
+def await_signal(signal: threading.Lock, deadline: float) -> bool:
+    """Wait for a signal until the monotonic *deadline*; whether it came. *Any thread but the engine's.*"""
+    return signal.acquire(timeout=seconds_to(deadline))
+
+
+def seconds_to(deadline: float) -> float:
+    """What is left until the monotonic *deadline*, as waits take it: not negative, and no more than they can."""
+    return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
+
+
+__all__ = ["await_signal", "new_signal", "seconds_to"]
