@@ -44,6 +44,7 @@ from caclient.protocol.commands import (
     VersionRequest,
     VersionResponse,
 )
+from caclient.protocol.search import message_size
 from caclient.report import Report
 from caclient.subscription import DEFAULT_MASK, Monitor, Subscription
 
@@ -560,6 +561,7 @@ def _user_name() -> str:
 def _check_name(name: object, priority: int) -> None:
     if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise BadValueError(f"{name!r} is no PV name: text, not empty, without NUL")
+    message_size(name)  # the engine thread could only log that it does not fit
     if not 0 <= priority <= 99:
         raise BadValueError(f"'{name}': priority {priority} is not in 0..99")
 

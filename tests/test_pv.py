@@ -458,6 +458,15 @@ def test_a_name_is_text(serve, name):
         context.pv(name)
 
 
+@pytest.mark.parametrize("name", ["x" * 1368, "é" * 70_000, "\ud800" * 500])
+def test_a_name_fits_a_datagram(serve, name, caplog):
+    _, context = serve()
+    with pytest.raises(BadValueError, match=f"name of {len(name)} characters does not fit a search datagram"):
+        context.pv(name)
+    assert context.pv("\ud800").connected is False
+    assert not caplog.records
+
+
 # ---------------------------------------------------------------- access rights
 
 

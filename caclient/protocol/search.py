@@ -23,6 +23,7 @@ from math import floor, frexp
 from random import Random
 from typing import NamedTuple
 
+from caclient.dbr.text import to_bytes
 from caclient.errors import BadValueError
 from caclient.protocol.budgets import TokenBucket, Window
 from caclient.protocol.queues import NOWHERE, Calendar, Queue, SearchName
@@ -98,9 +99,7 @@ class SearchSchedule:
 
         :raises BadValueError: if the name is empty, or no datagram can hold it.
         """
-        size = _size(name)
-        if size > self._room:
-            raise BadValueError(f"name of {len(name)} characters does not fit a search datagram: {name[:40]!r}...")
+        size = message_size(name, self._room)
         if cid in self._names:
             self.remove(cid)
         entry = self._names[cid] = SearchName(cid, name, size)
@@ -240,12 +239,18 @@ class SearchSchedule:
             queue.sweep()
 
 
-def _size(name: str) -> int:
-    """Bytes of the SEARCH message for a name: header, name, at least one NUL, padding."""
+def message_size(name: str, room: int = MAX_DATAGRAM - HEADER_SIZE) -> int:
+    """Bytes of the SEARCH message for a name: header, name, at least one NUL, padding.
+
+    :raises BadValueError: if the name is empty, or no datagram can hold it.
+    """
     if not name:
         raise BadValueError("an empty name cannot be searched for")
-    length = len(name) if name.isascii() else len(name.encode("utf-8", "surrogateescape"))
-    return HEADER_SIZE + (length + 8 & ~7)
+    length = len(name) if name.isascii() else len(to_bytes(name))
+    size = HEADER_SIZE + (length + 8 & ~7)
+    if size > room:
+        raise BadValueError(f"name of {len(name)} characters does not fit a search datagram: {name[:40]!r}...")
+    return size
 
 
 def _steps(max_period: float) -> list[tuple[float, float]]:
