@@ -26,15 +26,15 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
 from caclient.engine.loop import Loop, Timer
+from caclient.engine.outbox import GATHER, Outbox
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.relay import Relay
-from caclient.engine.signals import await_signal, new_signal
+from caclient.engine.signals import await_signal
 from caclient.engine.sockets import Address, tcp_socket
 from caclient.errors import CATimeoutError, DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
@@ -53,12 +53,6 @@ _CHUNK: Final = 262_144
 """Bytes read at a time; also what one circuit may take before the next has its turn."""
 _SLICE: Final = 1024 * 1024
 """Bytes of a large payload taken at a time."""
-_GATHER: Final = 0.0005
-"""Seconds after a write within which further puts are gathered."""
-_GATHERED: Final = 32_768
-"""Bytes gathered at which a put writes by itself."""
-_OUTBOX: Final = 16 * 1024 * 1024
-"""Bytes of puts that may wait for a server that takes none, before the next put has to."""
 _PAUSE: Final = 0.1
 """Seconds for which updates are off at the most: other PVs of the circuit wait as well."""
 _LEAD: Final = 0.1
@@ -136,7 +130,6 @@ class Circuit:
         self.opened_at = 0.0
         self.heard_at = 0.0
         self.bytes_in = 0
-        self.bytes_out = 0
         self.round_trip = 0.0
         self._loop = loop
         self._on_closed = on_closed
@@ -150,13 +143,9 @@ class Circuit:
         self._progress = Timer(0.0, lambda: None)
         self._seat = threading.RLock()
         self._interest = threading.Lock()
-        self._outbox: deque[Any] = deque()
-        self._outbox_bytes = 0
-        self._gathering = False
-        self._blocked = False
+        self._outbox = Outbox(partial(loop.call_soon, self._want_write), self._write_failed)
         self._sending = False
         self._reading = False
-        self._written_at = 0.0
         self._echo_at = 0.0
         self._undelivered: Sequence[Any] = ()
         self._sock: socket.socket | None = None
@@ -166,7 +155,6 @@ class Circuit:
         self._shut = False
         self._led = False
         self._relay = Relay(self._deliver, self.flush)
-        self._room_wanted: list[threading.Lock] = []
 
     @property
     def name(self) -> str:
@@ -182,13 +170,18 @@ class Circuit:
     @property
     def pending(self) -> int:
         """Bytes not yet taken by the kernel."""
-        return self._outbox_bytes
+        return self._outbox.size
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes that the kernel has taken."""
+        return self._outbox.sent
 
     # -- opening and closing: engine thread ----------------------------------------------------------------------------
 
     def open(self, greeting: Sequence[Command]) -> None:
         """Begin to connect without waiting; *greeting* goes first when TCP is up. *Engine thread.*"""
-        self._enqueue(self.core.send(*greeting))
+        self._outbox.put(self.core.send(*greeting))
         try:
             self._sock = sock = _connecting(self.address)
         except OSError as error:
@@ -207,8 +200,6 @@ class Circuit:
             self.reason = reason
             waiting = self.core.disconnect()
             self._outbox.clear()
-            self._outbox_bytes = 0
-            self._give_room()
         self._end_socket(reset)
         error = DisconnectedError(f"circuit to {self.name} ended: {reason}")
         for owner in (*waiting, *_askers(self._undelivered)):
@@ -249,7 +240,7 @@ class Circuit:
         if self.state is State.CONNECTING:
             self._connected()
             return
-        if bits & WRITE and self._blocked:
+        if bits & WRITE and self._outbox.blocked:
             self._write_more()
         if bits & READ:
             self._readable()
@@ -268,6 +259,7 @@ class Circuit:
         self._watch()
         self.opened_at = self.heard_at = now = time.monotonic()
         with self.lock:
+            self._outbox.connect(sock.send)
             self.state = State.OPEN
         self._timer.cancel()
         self._liveness.heard(now)
@@ -290,14 +282,15 @@ class Circuit:
         """
         with self.lock:
             self._begin()
-            self._transmit(self._encode(commands))
+            self._outbox.put(self._encode(commands))
+            self._outbox.write()
             self._sending = False
 
     def enqueue(self, *commands: Command) -> None:
         """Like ``send``, but leave the writing to a ``flush`` that follows. *Any thread.*"""
         with self.lock:
             self._begin()
-            self._enqueue(self._encode(commands))
+            self._outbox.put(self._encode(commands))
             self._sending = False
 
     def dismiss(self, command: Command) -> None:
@@ -308,7 +301,7 @@ class Circuit:
         with self.lock:
             if self.state in (State.OPEN, State.UNRESPONSIVE) and not self._torn():
                 self._sending = True
-                self._enqueue(self._encode((command,)))
+                self._outbox.put(self._encode((command,)))
                 self._sending = False
 
     def ask(self, command: Command, asker: Asker) -> None:
@@ -320,10 +313,9 @@ class Circuit:
                 command.owner = asker
                 buffers = self._encode((command,))
                 asker.sent_at = now = time.monotonic()
-                if self._relay.runner is not None and now - self.heard_at < _RELAY:
-                    self._enqueue(buffers)
-                else:
-                    self._transmit(buffers)
+                self._outbox.put(buffers)
+                if self._relay.runner is None or now - self.heard_at >= _RELAY:
+                    self._outbox.write()
                 self._sending = False
         except BaseException:
             self._mend()
@@ -335,7 +327,7 @@ class Circuit:
             self._begin()
             request = EventAddRequest(data_type, count, channel.sid, self.core.new_ioid(), mask=mask)
             request.owner = owner
-            self._enqueue(self._encode((request,)))
+            self._outbox.put(self._encode((request,)))
             self._sending = False
         return request.subscriptionid
 
@@ -345,7 +337,8 @@ class Circuit:
             with self.lock:
                 self._begin()
                 first, buffer = self._encode_reads((sids, types, counts), owner)
-                self._transmit((buffer,))
+                self._outbox.put((buffer,))
+                self._outbox.write()
                 self._sending = False
         except BaseException:
             self._mend()
@@ -358,15 +351,15 @@ class Circuit:
         :raises CATimeoutError: if the server has taken nothing for so long that 16 MiB wait, and they do until the
             monotonic *deadline*.
         """
-        if self._outbox_bytes > _OUTBOX:
-            self._await_room(deadline)
+        if self._outbox.full and not self._outbox.await_room(deadline):
+            raise CATimeoutError(f"{self.name} takes no more: {self.pending} bytes wait, {self._heard()}")
         try:
             with self.lock:
                 self._begin()
-                late = self._gather(self._encode((command,)))
+                late = self._outbox.gather(self._encode((command,)), time.monotonic())
                 self._sending = False
             if late:  # not at once: the selector thread would wake, and fight for the interpreter, every few puts
-                self._loop.call_at(self._written_at + _GATHER, self.flush)
+                self._loop.call_at(self._outbox.written_at + GATHER, self.flush)
         except BaseException:
             self._mend()
             raise
@@ -374,11 +367,11 @@ class Circuit:
     def flush(self) -> None:
         """Write what waits. *Any thread.*"""
         with self.lock:
-            self._gathering = False
+            self._outbox.gathering = False
             if self._outbox and self.state in (State.OPEN, State.UNRESPONSIVE) and not self._torn():
                 self._sending = True
-                self._written_at = time.monotonic()
-                self._write()
+                self._outbox.written_at = time.monotonic()
+                self._outbox.write()
                 self._sending = False
 
     def forget(self, ioid: int) -> None:
@@ -402,7 +395,7 @@ class Circuit:
         """Sending has failed: if Ctrl-C was the reason, begin anew at once, and let what was gathered go."""
         with self.lock:
             self._torn()
-        if self._gathering:
+        if self._outbox.gathering:
             self._loop.call_soon(self.flush)
 
     def _encode(self, commands: Sequence[Command]) -> Sequence[Any]:
@@ -419,90 +412,11 @@ class Circuit:
             self._sending = False
             raise
 
-    def _enqueue(self, buffers: Sequence[Any]) -> None:
-        for buffer in buffers:
-            self._outbox.append(buffer)
-            self._outbox_bytes += len(buffer)
-
-    def _gather(self, buffers: Sequence[Any]) -> bool:
-        """Write now, or queue for a flush; true if a flush has to be asked for. *Caller holds the lock.*"""
-        if self._gathering:
-            self._enqueue(buffers)
-            if self._outbox_bytes >= _GATHERED:
-                self._write()
-            return False
-        now = time.monotonic()
-        if now - self._written_at > _GATHER:
-            self._written_at = now
-            self._transmit(buffers)
-            return False
-        self._enqueue(buffers)
-        self._gathering = True
-        return True
-
-    def _await_room(self, deadline: float) -> None:
-        room = new_signal()
-        with self.lock:
-            self._room_wanted.append(room)
-        if self._outbox_bytes > _OUTBOX and not await_signal(room, deadline):
-            with self.lock:
-                self._room_wanted = [other for other in self._room_wanted if other is not room]
-            raise CATimeoutError(f"{self.name} takes no more: {self._outbox_bytes} bytes wait, {self._heard()}")
-
     def _heard(self) -> str:
         return f"last heard {time.monotonic() - self.heard_at:.1f} s ago"
 
-    def _transmit(self, buffers: Sequence[Any]) -> None:
-        """Write, or queue behind what waits. *Caller holds the lock.*"""
-        if len(buffers) > 1 or self._outbox:
-            self._enqueue(buffers)
-            self._write()
-            return
-        buffer = buffers[0]
-        sent = self._send_now(buffer)
-        if sent < len(buffer):
-            self._enqueue((memoryview(buffer)[sent:],))
-
-    def _write(self) -> None:
-        """Write until all is gone or the kernel is full. *Caller holds the lock.*"""
-        while self._outbox and not self._blocked:
-            head = self._head()
-            sent = self._send_now(head)
-            self._outbox_bytes -= sent
-            if sent == len(head):
-                self._outbox.popleft()
-            else:
-                self._outbox[0] = memoryview(head)[sent:]
-
-    def _send_now(self, buffer: Any) -> int:
-        """How many bytes the kernel took; if not all, it is asked to tell when it takes more."""
-        if self._blocked or self._sock is None:
-            return 0
-        try:
-            sent = self._sock.send(buffer)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
-        except OSError as error:
-            self._blocked = True
-            self._loop.call_soon(self.close, f"write failed: {_errno_name(error.errno)}")
-            return 0
-        self.bytes_out += sent
-        if sent < len(buffer):
-            self._blocked = True
-            self._loop.call_soon(self._want_write)
-        return sent
-
-    def _head(self) -> Any:
-        """The outbox's head as one buffer; large ones stay by themselves, small ones are joined."""
-        outbox = self._outbox
-        if len(outbox) > 1 and len(outbox[0]) < _CHUNK:
-            pieces = [outbox.popleft()]
-            size = len(pieces[0])
-            while outbox and size + len(outbox[0]) <= _CHUNK:
-                pieces.append(outbox.popleft())
-                size += len(pieces[-1])
-            outbox.appendleft(b"".join(pieces) if len(pieces) > 1 else pieces[0])
-        return outbox[0]
+    def _write_failed(self, error: OSError) -> None:
+        self._loop.call_soon(self.close, f"write failed: {_errno_name(error.errno)}")
 
     def _want_write(self) -> None:
         if self.state in (State.OPEN, State.UNRESPONSIVE):
@@ -513,13 +427,11 @@ class Circuit:
         with self.lock:
             if self._torn():
                 return
-            self._sending, self._blocked = True, False
-            self._write()
+            self._sending = True
+            self._outbox.unblock()
             self._sending = False
-            if self._outbox_bytes <= _OUTBOX // 2:
-                self._give_room()
         self._liveness.sent_much(time.monotonic())
-        if not self._blocked:
+        if not self._outbox.blocked:
             self._watch()
 
     def _watch_progress(self) -> None:
@@ -529,16 +441,12 @@ class Circuit:
         self._progress = self._loop.call_at(time.monotonic() + self._conn_timeout, check)
 
     def _check_progress(self, bytes_out: int) -> None:
-        if not self._blocked or self.state is not State.OPEN:
+        if not self._outbox.blocked or self.state is not State.OPEN:
             return
         if self.bytes_out > bytes_out:
             self._watch_progress()
         else:
             self._act(self._liveness.send_blocked(time.monotonic()))
-
-    def _give_room(self) -> None:
-        while self._room_wanted:
-            self._room_wanted.pop().release()
 
     # -- up ------------------------------------------------------------------------------------------------------------
 
@@ -613,7 +521,8 @@ class Circuit:
         """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""
         with self._interest:  # so that the last call is made of the newest flags
             try:
-                self._loop.poller.modify(self._descriptor, (0 if self._led else READ) | (WRITE if self._blocked else 0))
+                wanted = (0 if self._led else READ) | (WRITE if self._outbox.blocked else 0)
+                self._loop.poller.modify(self._descriptor, wanted)
             except (OSError, ValueError):
                 pass  # closed meanwhile, which everyone who waits has been told
 
@@ -762,8 +671,8 @@ class Circuit:
                 return
             self._sending = True
             self._echo_at = time.monotonic()
-            self._enqueue(self._encode((EchoRequest(),)))
-            self._write()
+            self._outbox.put(self._encode((EchoRequest(),)))
+            self._outbox.write()
             self._sending = False
 
     def _echo_answered(self) -> None:
@@ -785,7 +694,7 @@ class Circuit:
                 return
             self.state = State.UNRESPONSIVE
             waiting = self.core.abandon_requests()
-            self._give_room()
+            self._outbox.give_room()
         error = DisconnectedError(f"circuit to {self.name} is unresponsive: echo not answered")
         for owner in waiting:
             owner.fail(error)

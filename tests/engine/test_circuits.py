@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from caclient.engine import circuits as module
+from caclient.engine import outbox
 from caclient.engine.circuits import Circuit, State, wait
 from caclient.engine.poller import EpollPoller
 from caclient.errors import CATimeoutError, DisconnectedError, LocalProtocolError
@@ -389,11 +390,12 @@ def test_puts_that_follow_closely_leave_together_and_in_order(any_poller, up, pe
 
 def test_a_put_is_gathered_only_for_a_moment(up, peer, monkeypatch):
     """Nothing else happens, but a gathered put leaves all the same."""
-    monkeypatch.setattr(module, "_GATHER", 0.05)
-    up.circuit._written_at = time.monotonic()
+    monkeypatch.setattr(outbox, "GATHER", 0.05)
+    monkeypatch.setattr(module, "GATHER", 0.05)
+    up.circuit._outbox.written_at = time.monotonic()
     up.circuit.post(WriteRequest(1, LONG, 1, 7, 1))
     assert peer.hear(WriteRequest).data[0] == 1
-    monkeypatch.setattr(module, "_GATHER", 0.0)
+    monkeypatch.setattr(outbox, "GATHER", 0.0)
     up.circuit.post(WriteRequest(2, LONG, 1, 7, 1))
     assert peer.hear(WriteRequest).data[0] == 2
 
@@ -433,26 +435,9 @@ def test_a_large_value_is_received_where_it_is_kept(any_poller, make, peer):
     assert not memoryview(asker.reply.payload).readonly
 
 
-def test_small_writes_are_joined_but_never_with_a_large_one(up):
-    circuit = up.circuit
-    with circuit.lock:
-        circuit._blocked = True
-        for buffer in (b"a" * 8, b"b" * 8, bytearray(module._CHUNK), b"c"):
-            circuit._enqueue((buffer,))
-        assert circuit._head() == b"a" * 8 + b"b" * 8
-        circuit._outbox.popleft()
-        assert circuit._head() is circuit._outbox[0]
-        assert len(circuit._outbox) == 2
-        circuit._outbox.appendleft(b"d")
-        assert circuit._head() == b"d"
-        circuit._outbox.clear()
-        circuit._outbox_bytes = 0
-        circuit._blocked = False
-
-
 def stuff(circuit, size=MIB):
     """Write until the kernel takes no more, and 16 MiB wait."""
-    while circuit.pending <= module._OUTBOX:
+    while circuit.pending <= outbox.ROOM:
         circuit.post(WriteRequest(np.zeros(size, np.uint8), CHAR, size, 7, 1))
 
 
@@ -464,7 +449,6 @@ def test_puts_wait_for_a_server_that_takes_none_and_go_on(make, peer):
     stuff(made.circuit)
     with pytest.raises(CATimeoutError, match="takes no more"):
         made.circuit.post(WriteRequest(1, CHAR, 1, 7, 1), soon(-1.0))
-    assert made.circuit._room_wanted == []
     result = in_thread(made.circuit.post, WriteRequest(99, CHAR, 1, 7, 1), soon())
     while len(last := peer.hear(WriteRequest).payload) > 8:
         pass
@@ -479,7 +463,7 @@ def test_who_waits_for_room_hears_of_the_end(make, peer):
     made.channel(peer, data_type=CHAR, count=MIB)
     stuff(made.circuit)
     result = in_thread(made.circuit.post, WriteRequest(1, CHAR, 1, 7, 1), soon())
-    until(made.loop, lambda: made.circuit._room_wanted)
+    until(made.loop, lambda: made.circuit._outbox._room_wanted)
     on_engine(made.loop, made.circuit.close, "over")
     with pytest.raises(DisconnectedError, match="over"):
         result()
@@ -501,70 +485,25 @@ def test_a_server_that_takes_nothing_is_unresponsive_though_it_sends(make, peer,
 
 def test_a_server_that_takes_little_by_little_stays_in_use(up):
     circuit = up.circuit
-    circuit._blocked = True
-    circuit.bytes_out = 100
+    circuit._outbox.blocked = True
+    circuit._outbox.sent = 100
     on_engine(up.loop, circuit._check_progress, 50)
     assert circuit._progress.call is not None
     assert circuit.state is State.OPEN
-    circuit._blocked = False
+    circuit._outbox.blocked = False
     on_engine(up.loop, circuit._check_progress, 100)
     assert circuit.state is State.OPEN
 
 
-def test_much_that_is_gathered_leaves_without_waiting_for_the_flush(up, peer, monkeypatch):
-    monkeypatch.setattr(module, "_GATHER", 1e6)
-    monkeypatch.setattr(module, "_GATHERED", 100)
-    monkeypatch.setattr(up.loop, "call_soon", lambda *_: None)  # no flush will come
-    up.circuit._written_at = time.monotonic()
-    for number in range(10):
-        up.circuit.post(WriteRequest(number, LONG, 1, 7, 1))
-    monkeypatch.undo()
-    assert [peer.hear(WriteRequest).data[0] for _ in range(5)] == list(range(5))
-    up.circuit.flush()
-
-
-class Full:
-    """A socket that takes nothing at first."""
-
-    def __init__(self, sock):
-        self.sock = sock
-        self.refusals = 1
-
-    def send(self, data):
-        if self.refusals:
-            self.refusals -= 1
-            raise BlockingIOError
-        return self.sock.send(data)
-
-    def __getattr__(self, name):
-        return getattr(self.sock, name)
-
-
-def test_a_write_that_the_kernel_takes_nothing_of_follows_when_it_does(up, peer):
-    up.circuit._sock = Full(up.circuit._sock)
-    with up.circuit.lock:
-        assert up.circuit._send_now(b"x") == 0
-        assert up.circuit._send_now(b"x") == 0  # and is not asked again before it says so
-    up.circuit.send(WriteRequest(3, LONG, 1, 7, 1))
-    assert peer.hear(WriteRequest).data[0] == 3
-    assert up.circuit.engine_lag == up.loop.lag
-
-
 def test_a_failing_write_ends_the_circuit(up):
-    class Broken:
-        def __init__(self, sock):
-            self.sock = sock
+    def broken(_data):
+        raise OSError(errno.EPIPE, "Broken pipe")
 
-        def send(self, data):
-            raise OSError(errno.EPIPE, "Broken pipe")
-
-        def __getattr__(self, name):
-            return getattr(self.sock, name)
-
-    up.circuit._sock = Broken(up.circuit._sock)
+    up.circuit._outbox.connect(broken)
     up.circuit.send(EchoRequest())
     assert up.rider.hears() == "closed: write failed: EPIPE"
     on_engine(up.loop, up.circuit._want_write)
+    assert up.circuit.engine_lag == up.loop.lag
 
 
 # ---- the end
@@ -751,7 +690,7 @@ class Striking:
 
 
 POINTS = [
-    "_take_seat", "ask", "_read_for", "_leave_seat", "_begin", "_encode", "_transmit", "_send_now", "_read", "_deliver",
+    "_take_seat", "ask", "_read_for", "_leave_seat", "_begin", "_encode", "_read", "_deliver",
     "_watch",
 ]  # fmt: skip
 
@@ -811,7 +750,7 @@ def test_closing_never_waits_for_who_reads(up):
     assert not circuit._take_seat()
 
 
-@pytest.mark.parametrize("point", ["_begin", "_encode_reads", "_transmit"])
+@pytest.mark.parametrize("point", ["_begin", "_encode_reads"])
 def test_ctrl_c_in_a_bulk_read_begins_anew_at_once(up, point):
     setattr(up.circuit, point, Striking(getattr(up.circuit, point), True))
     with pytest.raises(KeyboardInterrupt):
@@ -819,7 +758,7 @@ def test_ctrl_c_in_a_bulk_read_begins_anew_at_once(up, point):
     assert up.rider.hears() == "closed: a write was interrupted halfway"
 
 
-@pytest.mark.parametrize("point", ["_begin", "_gather"])
+@pytest.mark.parametrize("point", ["_begin", "_encode"])
 def test_ctrl_c_in_a_put_begins_anew_at_once(up, point):
     setattr(up.circuit, point, Striking(getattr(up.circuit, point), True))
     with pytest.raises(KeyboardInterrupt):
@@ -828,8 +767,8 @@ def test_ctrl_c_in_a_put_begins_anew_at_once(up, point):
 
 
 def test_ctrl_c_before_the_flush_is_asked_for_keeps_no_put_back(up, peer, monkeypatch):
-    monkeypatch.setattr(module, "_GATHER", 1e6)
-    up.circuit._written_at = time.monotonic()
+    monkeypatch.setattr(outbox, "GATHER", 1e6)
+    up.circuit._outbox.written_at = time.monotonic()
     call_soon = up.loop.call_soon
     monkeypatch.setattr(up.loop, "call_soon", Striking(call_soon, False))
     with pytest.raises(KeyboardInterrupt):
@@ -845,7 +784,7 @@ def test_ctrl_c_halfway_through_a_write_is_noticed_by_whoever_is_next(up, loop):
     circuit.close = lambda reason, reset=False: closes.append(reason)
     with pytest.raises(DisconnectedError, match="given up: a write was interrupted halfway"):
         circuit.send(EchoRequest())
-    circuit._outbox.append(b"x")
+    circuit._outbox.put((b"x",))
     circuit.flush()
     on_engine(loop, circuit._write_more)
     on_engine(loop, circuit._echo)

@@ -1,0 +1,171 @@
+"""What is to leave on a circuit: buffers in order, joined, gathered, and written as far as the kernel takes them.
+
+The box knows no lock and no thread: its caller holds the circuit's lock, but for ``await_room``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from caclient.engine.signals import await_signal, new_signal
+
+JOIN: Final = 262_144
+"""Bytes up to which small buffers are joined; a larger one leaves by itself."""
+GATHER: Final = 0.0005
+"""Seconds after a write within which further puts are gathered."""
+GATHERED: Final = 32_768
+"""Bytes gathered at which a put writes by itself."""
+ROOM: Final = 16 * 1024 * 1024
+"""Bytes that may wait for a server that takes none, before the next put has to."""
+
+Send = Callable[[Any], int]
+"""A socket's ``send``: how many bytes the kernel took, or OSError."""
+
+
+class Outbox:
+    """Bytes on their way to one socket.
+
+    *on_blocked* is called when the kernel takes no more, *on_failure* when it never will; both under the lock.
+    """
+
+    __slots__ = (
+        "_on_blocked",
+        "_on_failure",
+        "_queue",
+        "_room_wanted",
+        "_send",
+        "_size",
+        "blocked",
+        "gathering",
+        "sent",
+        "written_at",
+    )
+
+    def __init__(self, on_blocked: Callable[[], None], on_failure: Callable[[OSError], None]) -> None:
+        self.blocked = False
+        """The kernel is full: nothing is written before ``unblock()``."""
+        self.gathering = False
+        """Puts are being gathered: somebody is to write them soon."""
+        self.sent = 0
+        """Bytes that the kernel has taken."""
+        self.written_at = 0.0
+        self._on_blocked = on_blocked
+        self._on_failure = on_failure
+        self._send: Send | None = None
+        self._queue: deque[Any] = deque()
+        self._size = 0
+        self._room_wanted: deque[Any] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._queue)
+
+    @property
+    def size(self) -> int:
+        """Bytes not yet taken by the kernel."""
+        return self._size
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits that the next put has to."""
+        return self._size > ROOM
+
+    def connect(self, send: Send) -> None:
+        """Write through *send* from now on."""
+        self._send = send
+
+    def put(self, buffers: Sequence[Any]) -> None:
+        """Queue buffers; they must not change any more."""
+        self._queue.extend(buffers)
+        for buffer in buffers:
+            self._size += len(buffer)
+
+    def gather(self, buffers: Sequence[Any], now: float) -> bool:
+        """Queue, and write at once unless that was just done; true if somebody has to be asked to write soon."""
+        self.put(buffers)
+        if self.gathering:
+            if self._size >= GATHERED:
+                self.write()
+            return False
+        if now - self.written_at > GATHER:
+            self.written_at = now
+            self.write()
+            return False
+        self.gathering = True
+        return True
+
+    def write(self) -> None:
+        """Write until all is gone or the kernel is full."""
+        while self._queue and not self.blocked and self._send is not None:
+            head = self._head()
+            try:
+                taken = self._send(head)
+            except (BlockingIOError, InterruptedError):
+                taken = 0
+            except OSError as error:
+                self.blocked = True
+                self._on_failure(error)
+                return
+            self._settle(head, taken)
+
+    def unblock(self) -> None:
+        """The kernel takes more: write on, and let those put who wait for room."""
+        self.blocked = False
+        self.write()
+        if self._size <= ROOM // 2:
+            self.give_room()
+
+    def clear(self) -> None:
+        """Forget everything; nobody need wait any more."""
+        self._queue.clear()
+        self._size = 0
+        self.give_room()
+
+    def give_room(self) -> None:
+        """Wake those who wait for room; they look for themselves how things stand."""
+        try:
+            while True:
+                self._room_wanted.popleft().release()
+        except IndexError:
+            pass  # that was the last
+
+    def await_room(self, deadline: float) -> bool:
+        """Wait until the box is not full any more, or given up; false at the monotonic *deadline*.
+
+        *Any thread but the engine's, without the lock.*
+        """
+        room = new_signal()
+        self._room_wanted.append(room)
+        try:
+            return not self.full or await_signal(room, deadline)
+        finally:
+            try:
+                self._room_wanted.remove(room)
+            except ValueError:
+                pass  # it was given
+
+    def _head(self) -> Any:
+        """The first buffer; small ones are joined, large ones stay by themselves."""
+        queue = self._queue
+        if len(queue) > 1 and len(queue[0]) < JOIN:
+            pieces = [queue.popleft()]
+            size = len(pieces[0])
+            while queue and size + len(queue[0]) <= JOIN:
+                pieces.append(queue.popleft())
+                size += len(pieces[-1])
+            queue.appendleft(b"".join(pieces) if len(pieces) > 1 else pieces[0])
+        return queue[0]
+
+    def _settle(self, head: Any, taken: int) -> None:
+        self.sent += taken
+        self._size -= taken
+        if taken == len(head):
+            self._queue.popleft()
+            return
+        self._queue[0] = memoryview(head)[taken:]
+        self.blocked = True
+        self._on_blocked()
+
+
+__all__ = ["Outbox"]
