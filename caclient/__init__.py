@@ -50,6 +50,7 @@ from caclient.errors import (
     DisconnectedError,
     LocalProtocolError,
     ProtocolError,
+    ReentrantError,
     RemoteProtocolError,
 )
 from caclient.protocol.broadcaster import (
@@ -189,6 +190,7 @@ __all__ = [
     "ReadSyncRequest",
     "ReadSyncResponse",
     "Reading",
+    "ReentrantError",
     "RemoteProtocolError",
     "RepeaterConfirmResponse",
     "RepeaterRegisterRequest",

@@ -62,3 +62,7 @@ class BadValueError(CAError, ValueError):
 
 class ContextClosedError(CAError, RuntimeError):
     """The context has been closed: it accepts no more work."""
+
+
+class ReentrantError(CAError, RuntimeError):
+    """The handler of a signal has interrupted caclient halfway, and would wait for what only that can bring."""

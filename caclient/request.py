@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from caclient.dbr import Reading
 from caclient.engine.circuits import Circuit
@@ -24,6 +24,9 @@ class Request:
 
     __slots__ = ("done", "error", "ioid", "name", "reply", "sent_at", "signal")
 
+    follows: ClassVar[bool] = True
+    """Its answer may be handed on from caller to caller, while others are delivered: nobody else looks at it."""
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.ioid = -1
@@ -35,14 +38,15 @@ class Request:
 
     def receive(self, command: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
-        command.owner = None  # else it and the request hold each other, and a large payload until the next gc
         self.reply = command
         self._finish()
+        command.owner = None  # else it and the request hold each other, and a large payload until the next gc
 
     def fail(self, error: Exception) -> None:
-        """There will be no answer. *Any thread.*"""
-        self.error = error
-        self._finish()
+        """There will be no answer, if none has come. *Any thread.*"""
+        if not self.done:
+            self.error = error
+            self._finish()
 
     def _finish(self) -> None:
         if not self.done:
@@ -83,6 +87,10 @@ class SharedRequest(Request):
 
     __slots__ = ("_take", "reading")
 
+    follows: ClassVar[bool] = (
+        False  # or the monitor might take it after updates that came behind it, and go back in time
+    )
+
     def __init__(self, name: str, take: Callable[[Any], Reading | None]) -> None:
         super().__init__(name)
         self._take = take
@@ -98,6 +106,8 @@ class FreshRequest:
     """A read that nobody waits for: if no answer comes, an update or a reconnect will do."""
 
     __slots__ = ("_take", "done", "ioid", "sent_at", "signal")
+
+    follows: ClassVar[bool] = False
 
     def __init__(self, take: Callable[[Any], Any]) -> None:
         self._take = take
@@ -119,6 +129,8 @@ class Rendezvous:
     """A read whose answer is of no interest: it has ``call`` made where updates come in, or where the end is known."""
 
     __slots__ = ("_call", "done", "ioid", "sent_at", "signal")
+
+    follows: ClassVar[bool] = False
 
     def __init__(self, call: Callable[[], Any]) -> None:
         self._call = call
@@ -152,16 +164,17 @@ class BulkRequest:
 
     def receive(self, item: Any) -> None:
         """An answer, or a run of them. *The thread that reads the circuit.*"""
-        item.owner = None  # no cycle, as in Request
         self.answers.append(item)
         self.left -= len(item.ioids) if type(item) is ReplyRun else 1
         if self.left <= 0:
             self._finish()
+        item.owner = None  # no cycle, as in Request
 
     def fail(self, error: Exception) -> None:
         """What has not come will not. *Any thread.*"""
-        self.error = error
-        self._finish()
+        if not self.done:
+            self.error = error
+            self._finish()
 
     def _finish(self) -> None:
         if not self.done:
@@ -175,8 +188,7 @@ class BulkRequest:
     def forget(self, circuit: Circuit) -> None:
         """Give up what has not come. *Any thread.*"""
         if not self.done:
-            for ioid in range(self.first, self.first + self.count):
-                circuit.forget(ioid)
+            circuit.forget_all(self)
 
 
 def failure(name: str, status: CAStatusCode) -> Exception:

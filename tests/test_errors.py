@@ -18,6 +18,7 @@ BUILTINS = {
     errors.DecodeError: ValueError,
     errors.BadValueError: ValueError,
     errors.ContextClosedError: RuntimeError,
+    errors.ReentrantError: RuntimeError,
 }
 
 

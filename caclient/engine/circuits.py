@@ -12,9 +12,14 @@ by their owner, so a leader decodes and delivers values, nothing else.
 
 Lock order: seat, then lock. Nobody waits for anything while holding the lock, and nothing is called up under it.
 
-Ctrl-C may strike between any two lines of a user's thread. ``_sending`` and ``_reading`` are up while bytes are between
-the core and the socket; whoever finds one of them up without being the cause knows that the stream is torn, and the
-circuit is closed and made anew rather than trusted.
+Ctrl-C may strike between any two bytecodes of the main thread. A write survives that anywhere (``outbox``), and a
+request that was not sent is taken out of the books; while a read is under way it is held back (``interrupts``). What
+the handlers of other signals raise is not. ``_reading`` is up while bytes are between the socket and the core; whoever
+finds it up without being the cause knows that the stream is torn, and the circuit is closed and made anew rather than
+trusted.
+
+Such a handler may use PVs itself, in the middle of anything here. A put is queued, and leaves when what was interrupted
+goes on (``_nested``). Whoever wants to wait for what only the interrupted code could bring is told so (``_stuck``).
 """
 
 from __future__ import annotations
@@ -28,15 +33,16 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
+from caclient.engine.interrupts import whole
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.outbox import GATHER, Outbox
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.relay import Relay
 from caclient.engine.signals import await_signal
 from caclient.engine.sockets import Address, tcp_socket
-from caclient.errors import CATimeoutError, DisconnectedError, RemoteProtocolError
+from caclient.errors import CATimeoutError, DisconnectedError, ReentrantError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
 from caclient.protocol.command import CLIENT, Command
@@ -59,7 +65,6 @@ _LEAD: Final = 0.1
 """Seconds that a caller waits for bytes himself: the selector thread goes on for him, and can tell him of failures."""
 _RELAY: Final = 0.01
 """Seconds after a read for which requests may wait for those who are just being woken."""
-_TORN_WRITE: Final = "a write was interrupted halfway"
 _TORN_READ: Final = "a read was interrupted halfway"
 
 
@@ -84,6 +89,8 @@ class Asker(Waiter, Protocol):
 
     ioid: int
     sent_at: float
+    follows: ClassVar[bool]
+    """Whether its answer may be handed on (``relay``) after what came behind it has been delivered."""
 
 
 class Rider(Protocol):
@@ -123,7 +130,7 @@ class Circuit:
         self.priority = priority
         self.state = State.CONNECTING
         self.reason = ""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # re-entered by handlers of signals only
         self.core = VirtualCircuit(our_role=CLIENT, address=address, priority=priority, max_payload=max_payload)
         self.riders: dict[Rider, None] = {}
         self.served = False
@@ -142,9 +149,8 @@ class Circuit:
         self._timer: Timer | None = None
         self._progress = Timer(0.0, lambda: None)
         self._seat = threading.RLock()
-        self._interest = threading.Lock()
+        self._interest = threading.RLock()
         self._outbox = Outbox(partial(loop.call_soon, self._want_write), self._write_failed)
-        self._sending = False
         self._reading = False
         self._echo_at = 0.0
         self._undelivered: Sequence[Any] = ()
@@ -280,18 +286,22 @@ class Circuit:
         :raises DisconnectedError: if the circuit is not up.
         :raises LocalProtocolError: if the core forbids it; then no byte has left.
         """
-        with self.lock:
-            self._begin()
-            self._outbox.put(self._encode(commands))
-            self._outbox.write()
-            self._sending = False
+        nested = self._nested()
+        try:
+            with self.lock:
+                self._begin()
+                self._outbox.put(self.core.send(*commands))
+                if not nested:
+                    self._outbox.write()
+        except BaseException:
+            self._go_on_soon()
+            raise
 
     def enqueue(self, *commands: Command) -> None:
         """Like ``send``, but leave the writing to a ``flush`` that follows. *Any thread.*"""
         with self.lock:
             self._begin()
-            self._outbox.put(self._encode(commands))
-            self._sending = False
+            self._outbox.put(self.core.send(*commands))
 
     def dismiss(self, command: Command) -> None:
         """Tell the server what is (not) needed any more, also while it is unresponsive. A ``flush`` is to follow.
@@ -299,26 +309,25 @@ class Circuit:
         *Engine thread.*
         """
         with self.lock:
-            if self.state in (State.OPEN, State.UNRESPONSIVE) and not self._torn():
-                self._sending = True
-                self._outbox.put(self._encode((command,)))
-                self._sending = False
+            if self.state in (State.OPEN, State.UNRESPONSIVE):
+                self._outbox.put(self.core.send(command))
 
     def ask(self, command: Command, asker: Asker) -> None:
         """Send a request, under an id of its own, whose answer goes to *asker*. *Any thread.*"""
+        if self._nested():
+            raise self._stuck()
         try:
             with self.lock:
                 self._begin()
                 command.parameter2 = asker.ioid = self.core.new_ioid()
                 command.owner = asker
-                buffers = self._encode((command,))
+                buffers = self.core.send(command)
                 asker.sent_at = now = time.monotonic()
                 self._outbox.put(buffers)
                 if self._relay.runner is None or now - self.heard_at >= _RELAY:
                     self._outbox.write()
-                self._sending = False
         except BaseException:
-            self._mend()
+            self._go_on_soon()
             raise
 
     def subscribe(self, channel: ClientChannel, data_type: int, count: int, mask: int, owner: Any) -> int:
@@ -327,21 +336,22 @@ class Circuit:
             self._begin()
             request = EventAddRequest(data_type, count, channel.sid, self.core.new_ioid(), mask=mask)
             request.owner = owner
-            self._outbox.put(self._encode((request,)))
-            self._sending = False
+            self._outbox.put(self.core.send(request))
         return request.subscriptionid
 
     def send_reads(self, sids: Sequence[int], types: Sequence[int], counts: Sequence[int], owner: Any) -> int:
         """Send any number of READ_NOTIFY requests as one buffer; returns the first ioid. *Any thread.*"""
+        if self._nested():
+            raise self._stuck()
         try:
             with self.lock:
                 self._begin()
-                first, buffer = self._encode_reads((sids, types, counts), owner)
+                first, buffer = self.core.send_reads((sids, types, counts), owner)
                 self._outbox.put((buffer,))
                 self._outbox.write()
-                self._sending = False
         except BaseException:
-            self._mend()
+            self._go_on_soon()
+            self.forget_all(owner)
             raise
         return first
 
@@ -351,66 +361,72 @@ class Circuit:
         :raises CATimeoutError: if the server has taken nothing for so long that 16 MiB wait, and they do until the
             monotonic *deadline*.
         """
-        if self._outbox.full and not self._outbox.await_room(deadline):
+        nested = self._nested()
+        if self._outbox.full and not nested and not self._outbox.await_room(deadline):
             raise CATimeoutError(f"{self.name} takes no more: {self.pending} bytes wait, {self._heard()}")
         try:
             with self.lock:
                 self._begin()
-                late = self._outbox.gather(self._encode((command,)), time.monotonic())
-                self._sending = False
+                late = self._gather(self.core.send(command), nested)
             if late:  # not at once: the selector thread would wake, and fight for the interpreter, every few puts
                 self._loop.call_at(self._outbox.written_at + GATHER, self.flush)
         except BaseException:
-            self._mend()
+            self._go_on_soon()
             raise
 
     def flush(self) -> None:
         """Write what waits. *Any thread.*"""
-        with self.lock:
-            self._outbox.gathering = False
-            if self._outbox and self.state in (State.OPEN, State.UNRESPONSIVE) and not self._torn():
-                self._sending = True
-                self._outbox.written_at = time.monotonic()
-                self._outbox.write()
-                self._sending = False
+        try:
+            with self.lock:
+                self._outbox.gathering = False
+                if self._outbox and self.state in (State.OPEN, State.UNRESPONSIVE):
+                    self._outbox.written_at = time.monotonic()
+                    self._outbox.write()
+        except BaseException:
+            self._go_on_soon()
+            raise
 
     def forget(self, ioid: int) -> None:
         """A request is given up; its late reply will be dropped and counted. *Any thread.*"""
         with self.lock:
             self.core.forget(ioid)
 
+    def forget_all(self, owner: Any) -> None:
+        """Like ``forget``, for whatever *owner* has asked. *Any thread.*"""
+        with self.lock:
+            for ioid in [ioid for ioid, request in self.core.ioids.items() if request.owner is owner]:
+                self.core.forget(ioid)
+
     def _begin(self) -> None:
         if self.state is not State.OPEN:
             raise DisconnectedError(f"circuit to {self.name} is {self.state.value}{self.reason and ': ' + self.reason}")
-        if self._torn():
-            raise DisconnectedError(f"circuit to {self.name} is given up: {_TORN_WRITE}")
-        self._sending = True
 
-    def _torn(self) -> bool:
-        if self._sending:
-            self._loop.call_soon(self.close, _TORN_WRITE, True)
-        return self._sending
+    def _gather(self, buffers: Sequence[Any], nested: bool) -> bool:
+        """Whether somebody has to be asked to write soon."""
+        if not nested:
+            return self._outbox.gather(buffers, time.monotonic())
+        self._outbox.put(buffers)
+        return True
 
-    def _mend(self) -> None:
-        """Sending has failed: if Ctrl-C was the reason, begin anew at once, and let what was gathered go."""
-        with self.lock:
-            self._torn()
-        if self._outbox.gathering:
-            self._loop.call_soon(self.flush)
+    def _nested(self) -> bool:
+        """Whether this thread has the lock already: a signal's handler has interrupted it. *Without the lock.*"""
+        return self.lock._is_owned()  # type: ignore[attr-defined, no-any-return]
 
-    def _encode(self, commands: Sequence[Command]) -> Sequence[Any]:
-        try:
-            return self.core.send(*commands)
-        except Exception:
-            self._sending = False  # refused by the law or the encoder: nothing has happened
-            raise
+    def _stuck(self) -> ReentrantError:
+        return ReentrantError(
+            f"circuit to {self.name}: the handler of a signal has interrupted caclient halfway, and so cannot wait for "
+            "an answer, which would only come after it; a put without wait is sent"
+        )
 
-    def _encode_reads(self, rows: tuple[Sequence[int], Sequence[int], Sequence[int]], owner: Any) -> tuple[int, Any]:
-        try:
-            return self.core.send_reads(rows, owner)
-        except Exception:
-            self._sending = False
-            raise
+    def _go_on_soon(self) -> None:
+        """Sending was broken off, perhaps by Ctrl-C before the last step: somebody else sees that what waits leaves."""
+        if self._outbox:
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self.flush()
+        if self._outbox.blocked:
+            self._want_write()
 
     def _heard(self) -> str:
         return f"last heard {time.monotonic() - self.heard_at:.1f} s ago"
@@ -425,11 +441,7 @@ class Circuit:
 
     def _write_more(self) -> None:
         with self.lock:
-            if self._torn():
-                return
-            self._sending = True
             self._outbox.unblock()
-            self._sending = False
         self._liveness.sent_much(time.monotonic())
         if not self._outbox.blocked:
             self._watch()
@@ -455,6 +467,7 @@ class Circuit:
 
         Reads the circuit meanwhile if nobody else does. *Any thread but the engine's.*
         """
+        self._check_waiting()
         try:
             if self._can_lead and self._take_seat():
                 self.ask(command, asker)
@@ -462,7 +475,8 @@ class Circuit:
                 self._leave_seat()
                 self.round_trip = max(0.0, self.heard_at - asker.sent_at)
             else:
-                self._relay.follow(asker)
+                if asker.follows:
+                    self._relay.follow(asker)
                 self.ask(command, asker)
                 wait(asker, deadline)
                 self._relay.leave(asker)
@@ -478,6 +492,7 @@ class Circuit:
 
     def lead(self, waiter: Waiter, deadline: float) -> None:
         """Wait for something asked before, like ``exchange``. *Any thread but the engine's.*"""
+        self._check_waiting()
         try:
             if self._can_lead and self._take_seat():
                 self._read_for(waiter, deadline)
@@ -491,6 +506,10 @@ class Circuit:
             raise
         if not waiter.done:
             wait(waiter, deadline)
+
+    def _check_waiting(self) -> None:
+        if (self._reading and self._seat._is_owned()) or self._nested():  # type: ignore[attr-defined]
+            raise self._stuck()
 
     def _stand_down(self, asker: Asker, error: BaseException) -> None:
         if not isinstance(error, Exception):
@@ -531,7 +550,7 @@ class Circuit:
         over = min(deadline, time.monotonic() + _LEAD)
         while not waiter.done and self.state is State.OPEN:
             left = over - time.monotonic()
-            if left <= 0 or not patience.poll(left * 1000.0) or not self._read():
+            if left <= 0 or not patience.poll(left * 1000.0) or not whole(self._read):
                 return
 
     def _readable(self) -> None:
@@ -667,13 +686,11 @@ class Circuit:
 
     def _echo(self) -> None:
         with self.lock:
-            if self.state is State.CLOSED or self._torn():
+            if self.state is State.CLOSED:
                 return
-            self._sending = True
             self._echo_at = time.monotonic()
-            self._outbox.put(self._encode((EchoRequest(),)))
+            self._outbox.put(self.core.send(EchoRequest()))
             self._outbox.write()
-            self._sending = False
 
     def _echo_answered(self) -> None:
         now = time.monotonic()
@@ -718,7 +735,10 @@ def _connecting(address: Address) -> socket.socket:
 
 
 def _askers(items: Sequence[Any]) -> list[Any]:
-    """Those who would not hear of the end otherwise: the core has closed its books on what they asked."""
+    """Those who would not hear of the end otherwise: the core has closed its books on what they asked.
+
+    Who has been told already is no error.
+    """
     return [item.owner for item in items if hasattr(item.owner, "fail")]
 
 

@@ -1,6 +1,16 @@
 """What is to leave on a circuit: buffers in order, joined, gathered, and written as far as the kernel takes them.
 
 The box knows no lock and no thread: its caller holds the circuit's lock, but for ``await_room``.
+
+Ctrl-C may strike its caller between any two bytecodes. No byte is lost, doubled or put out of order by that, for the
+queue changes only by steps that are one C call or one assignment, and after each of them it is in order:
+
+* a command's buffers are queued by one ``extend``, small buffers are joined by one assignment to a slice;
+* what the kernel took is kept by the very call that asks it, in ``_took``: nothing can come between the two;
+* whoever writes next begins by cutting that off the head. The head is replaced rather than removed, and so it can be
+  seen whether that has been done.
+
+The number of bytes that wait may be wrong after an interrupt, until the box has been empty once.
 """
 
 from __future__ import annotations
@@ -19,6 +29,8 @@ GATHERED: Final = 32_768
 """Bytes gathered at which a put writes by itself."""
 ROOM: Final = 16 * 1024 * 1024
 """Bytes that may wait for a server that takes none, before the next put has to."""
+_GONE: Final = b""
+"""In the place of a buffer that the kernel has taken."""
 
 Send = Callable[[Any], int]
 """A socket's ``send``: how many bytes the kernel took, or OSError."""
@@ -31,12 +43,14 @@ class Outbox:
     """
 
     __slots__ = (
+        "_head",
         "_on_blocked",
         "_on_failure",
         "_queue",
         "_room_wanted",
         "_send",
         "_size",
+        "_took",
         "blocked",
         "gathering",
         "sent",
@@ -54,7 +68,9 @@ class Outbox:
         self._on_blocked = on_blocked
         self._on_failure = on_failure
         self._send: Send | None = None
-        self._queue: deque[Any] = deque()
+        self._queue: list[Any] = []
+        self._head: Any = None  # what the kernel was last given
+        self._took: list[int] = []  # how much of it the kernel took, until that is cut off
         self._size = 0
         self._room_wanted: deque[Any] = deque()
 
@@ -64,19 +80,19 @@ class Outbox:
     @property
     def size(self) -> int:
         """Bytes not yet taken by the kernel."""
-        return self._size
+        return max(1, self._size) if self._queue else 0
 
     @property
     def full(self) -> bool:
         """Whether so much waits that the next put has to."""
-        return self._size > ROOM
+        return self._size > ROOM and bool(self._queue)
 
     def connect(self, send: Send) -> None:
         """Write through *send* from now on."""
         self._send = send
 
     def put(self, buffers: Sequence[Any]) -> None:
-        """Queue buffers; they must not change any more."""
+        """Queue the buffers of a command; they must not change any more."""
         self._queue.extend(buffers)
         for buffer in buffers:
             self._size += len(buffer)
@@ -97,29 +113,37 @@ class Outbox:
 
     def write(self) -> None:
         """Write until all is gone or the kernel is full."""
-        while self._queue and not self.blocked and self._send is not None:
-            head = self._head()
+        queue, took, send = self._queue, self._took, self._send
+        self._settle()
+        while queue and not self.blocked and send is not None:
+            self._head = head = self._joined() if len(queue) > 1 else queue[0]
             try:
-                taken = self._send(head)
+                took.extend(map(send, (head,)))  # one call, see above
             except (BlockingIOError, InterruptedError):
-                taken = 0
+                self._block()
+                return
             except OSError as error:
                 self.blocked = True
                 self._on_failure(error)
                 return
-            self._settle(head, taken)
+            partly = took[0] < len(head)
+            self._settle()
+            if partly:
+                self._block()
+        if not queue:
+            self._size = 0
 
     def unblock(self) -> None:
         """The kernel takes more: write on, and let those put who wait for room."""
         self.blocked = False
         self.write()
-        if self._size <= ROOM // 2:
+        if self.size <= ROOM // 2:
             self.give_room()
 
     def clear(self) -> None:
         """Forget everything; nobody need wait any more."""
+        self._took.clear()
         self._queue.clear()
-        self._size = 0
         self.give_room()
 
     def give_room(self) -> None:
@@ -145,25 +169,31 @@ class Outbox:
             except ValueError:
                 pass  # it was given
 
-    def _head(self) -> Any:
+    def _joined(self) -> Any:
         """The first buffer; small ones are joined, large ones stay by themselves."""
         queue = self._queue
-        if len(queue) > 1 and len(queue[0]) < JOIN:
-            pieces = [queue.popleft()]
-            size = len(pieces[0])
-            while queue and size + len(queue[0]) <= JOIN:
-                pieces.append(queue.popleft())
-                size += len(pieces[-1])
-            queue.appendleft(b"".join(pieces) if len(pieces) > 1 else pieces[0])
+        size, number = len(queue[0]), 1
+        while number < len(queue) and size + len(queue[number]) <= JOIN:
+            size += len(queue[number])
+            number += 1
+        if number > 1:
+            queue[:number] = (b"".join(queue[:number]),)
         return queue[0]
 
-    def _settle(self, head: Any, taken: int) -> None:
-        self.sent += taken
-        self._size -= taken
-        if taken == len(head):
-            self._queue.popleft()
-            return
-        self._queue[0] = memoryview(head)[taken:]
+    def _settle(self) -> None:
+        """Cut off what the kernel took; whoever was to do that may have been interrupted anywhere in here."""
+        queue, took = self._queue, self._took
+        if took:
+            head, taken = self._head, took[0]
+            if queue[0] is head:
+                queue[0] = _GONE if taken == len(head) else memoryview(head)[taken:]
+            took.clear()
+            self.sent += taken
+            self._size -= taken
+        if queue and not queue[0]:
+            del queue[0]
+
+    def _block(self) -> None:
         self.blocked = True
         self._on_blocked()
 

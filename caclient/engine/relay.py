@@ -67,7 +67,8 @@ class Relay:
     def rescue(self) -> None:
         """Ctrl-C struck a follower, perhaps while it passed on: give everyone what is there. *Engine thread.*"""
         with self._lock:
-            items = [item for item in (*self._handing, *self._waiting) if not item.owner.done]
+            kept = [(item, item.owner) for item in (*self._handing, *self._waiting)]
+            items = [item for item, owner in kept if owner is not None and not owner.done]
             self._handing = ()
             self._waiting.clear()
             self.runner = None
@@ -77,7 +78,8 @@ class Relay:
     def _pass_on(self) -> None:
         items = self._next()
         self._deliver(items)
-        self._handing = ()
+        if self._handing is items:
+            self._handing = ()
         if self.runner is None:
             self._flush()
 
@@ -85,13 +87,13 @@ class Relay:
         """The answer of the next runner, last, and before it those of callers who have given up meanwhile."""
         with self._lock:
             self.runner = None
-            items = []
+            self._handing = items = []
             while self._waiting and self.runner is None:
-                item = self._waiting.popleft()
+                item = self._waiting[0]
                 items.append(item)
+                self._waiting.popleft()  # only now: Ctrl-C may come between, and ``rescue`` is to find it
                 if item.owner in self._followers:
                     self.runner = item.owner
-            self._handing = items
         return items
 
 

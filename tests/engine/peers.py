@@ -91,6 +91,8 @@ class Rider:
 class Asker:
     """Who asks, as `request.Request` does."""
 
+    follows = True
+
     def __init__(self):
         self.done = False
         self.signal = threading.Lock()

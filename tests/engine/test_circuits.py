@@ -689,9 +689,19 @@ class Striking:
         return result
 
 
+def strike(monkeypatch, circuit, point, after):
+    """Have a method of a circuit, of its core or of its outbox raise KeyboardInterrupt once."""
+    *path, name = point.split(".")
+    where = getattr(circuit, path[0]) if path else circuit
+    struck = Striking(getattr(where, name), after)
+    if name in ("put", "write"):
+        monkeypatch.setattr(outbox.Outbox, name, lambda _box, *args: struck(*args))
+    else:
+        monkeypatch.setattr(where, name, struck, raising=True)
+
+
 POINTS = [
-    "_take_seat", "ask", "_read_for", "_leave_seat", "_begin", "_encode", "_read", "_deliver",
-    "_watch",
+    "_take_seat", "ask", "_read_for", "_leave_seat", "_begin", "_read", "_deliver", "_watch", "_check_waiting",
 ]  # fmt: skip
 
 
@@ -750,20 +760,53 @@ def test_closing_never_waits_for_who_reads(up):
     assert not circuit._take_seat()
 
 
-@pytest.mark.parametrize("point", ["_begin", "_encode_reads"])
-def test_ctrl_c_in_a_bulk_read_begins_anew_at_once(up, point):
-    setattr(up.circuit, point, Striking(getattr(up.circuit, point), True))
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("point", ["_begin", "core.send_reads", "_outbox.put", "_outbox.write"])
+def test_ctrl_c_in_a_bulk_read_forgets_it(up, peer, monkeypatch, point, after):
+    strike(monkeypatch, up.circuit, point, after)
     with pytest.raises(KeyboardInterrupt):
         up.circuit.send_reads([7], [LONG], [1], Asker())
-    assert up.rider.hears() == "closed: a write was interrupted halfway"
+    assert up.circuit.core.ioids == {}
+    monkeypatch.undo()
+    settle(up.loop)
+    result = in_thread(get, up.circuit)
+    answer(peer)
+    if (point, after) in (("_outbox.put", True), ("_outbox.write", False), ("_outbox.write", True)):
+        answer(peer)  # the first had been sent
+    assert result().done
 
 
-@pytest.mark.parametrize("point", ["_begin", "_encode"])
-def test_ctrl_c_in_a_put_begins_anew_at_once(up, point):
-    setattr(up.circuit, point, Striking(getattr(up.circuit, point), True))
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("point", ["_begin", "core.send", "_outbox.put", "_outbox.write"])
+@pytest.mark.parametrize("way", ["send", "post", "flush"])
+def test_ctrl_c_in_a_write_loses_nothing_that_was_queued(up, peer, monkeypatch, point, after, way):
+    put = WriteRequest(1, LONG, 1, 7, 1)
+    strike(monkeypatch, up.circuit, point, after)
+    if way == "flush":
+        monkeypatch.undo()
+        up.circuit.enqueue(put)
+        strike(monkeypatch, up.circuit, "_outbox.write", after)
     with pytest.raises(KeyboardInterrupt):
-        up.circuit.post(WriteRequest(1, LONG, 1, 7, 1))
-    assert up.rider.hears() == "closed: a write was interrupted halfway"
+        up.circuit.flush() if way == "flush" else getattr(up.circuit, way)(put)
+    monkeypatch.undo()
+    up.circuit.send(WriteRequest(2, LONG, 1, 7, 1))
+    queued = way == "flush" or point == "_outbox.write" or (point == "_outbox.put" and after)
+    assert [peer.hear(WriteRequest).data[0] for _ in range(1 + queued)] == ([1, 2] if queued else [2])
+    assert up.circuit.state is State.OPEN
+
+
+def test_what_an_interrupted_write_left_leaves_by_itself(up, peer, monkeypatch):
+    strike(monkeypatch, up.circuit, "_outbox.write", False)
+    with pytest.raises(KeyboardInterrupt):
+        up.circuit.send(WriteRequest(1, LONG, 1, 7, 1))
+    assert peer.hear(WriteRequest).data[0] == 1
+
+
+def test_a_kernel_found_full_by_an_interrupted_write_is_asked_when_it_takes_more(up, peer):
+    up.circuit.enqueue(WriteRequest(1, LONG, 1, 7, 1))
+    up.circuit._outbox.blocked = True  # and then Ctrl-C: the selector thread has not been told
+    up.circuit._go_on_soon()
+    assert peer.hear(WriteRequest).data[0] == 1
 
 
 def test_ctrl_c_before_the_flush_is_asked_for_keeps_no_put_back(up, peer, monkeypatch):
@@ -774,26 +817,6 @@ def test_ctrl_c_before_the_flush_is_asked_for_keeps_no_put_back(up, peer, monkey
     with pytest.raises(KeyboardInterrupt):
         up.circuit.post(WriteRequest(5, LONG, 1, 7, 1))
     assert peer.hear(WriteRequest).data[0] == 5
-
-
-def test_ctrl_c_halfway_through_a_write_is_noticed_by_whoever_is_next(up, loop):
-    """Nobody had the time to say so: each way to write looks for itself."""
-    circuit = up.circuit
-    circuit._sending = True
-    closes = []
-    circuit.close = lambda reason, reset=False: closes.append(reason)
-    with pytest.raises(DisconnectedError, match="given up: a write was interrupted halfway"):
-        circuit.send(EchoRequest())
-    circuit._outbox.put((b"x",))
-    circuit.flush()
-    on_engine(loop, circuit._write_more)
-    on_engine(loop, circuit._echo)
-    on_engine(loop, circuit._switch_updates, EventsOnRequest)
-    settle(loop)
-    del circuit.close
-    circuit._sending = False
-    assert set(closes) == {"a write was interrupted halfway"}
-    assert len(closes) == 6  # each of them; switching does two things
 
 
 def test_ctrl_c_while_handing_out_fails_those_who_were_not_reached(up, peer):
