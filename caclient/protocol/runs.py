@@ -23,6 +23,8 @@ from caclient.protocol.header import MARK, SHORT, SHORT_SIZE
 
 MIN_RUN = 8
 """Messages from which a run is worth the constant cost of numpy."""
+FIRST_LOOK = 64
+"""Messages that are looked at first for where a run ends."""
 NORMAL = 1
 RUN_SIZES: dict[int, int] = {int(layout.data_type): layout.padded_scalar_size for layout in LAYOUTS[:21]}
 """Payload size of one value of the types that can make a run: plain, STS and TIME."""
@@ -111,14 +113,29 @@ def find_run(command: type[Command], data: bytes, offset: int, type_field: int, 
     number = (len(data) - offset) // stride
     if number < MIN_RUN or size != RUN_SIZES.get(type_field):
         return None
-    # command, size, type and count as one number each, the status as another: compared without decoding
-    heads = np.ndarray(number, np.uint64, data, offset, (stride,))
-    states = np.ndarray(number, np.uint32, data, offset + 8, (stride,))
-    same = (heads == heads[0]) & (states == states[0])
-    length = number if same.all() else int(same.argmin())
+    length = _equal(data, offset, stride, number)
     if length < MIN_RUN:
         return None
     return Run(command, ChannelType(type_field), np.ndarray(length, run_dtype(type_field), data, offset))
+
+
+def _equal(data: bytes, offset: int, stride: int, number: int) -> int:
+    """How many of `number` messages are equal but for id and payload, from the first one on.
+
+    Looked at in growing windows: what follows a short run may be long, and is not to be looked at for each of many.
+    """
+    window = FIRST_LOOK
+    while True:
+        look = min(window, number)
+        # command, size, type and count as one number each, the status as another: compared without decoding
+        heads = np.ndarray(look, np.uint64, data, offset, (stride,))
+        states = np.ndarray(look, np.uint32, data, offset + 8, (stride,))
+        same = (heads == heads[0]) & (states == states[0])
+        if not same.all():
+            return int(same.argmin())
+        if look == number:
+            return number
+        window *= 8
 
 
 def by_id(rows: Rows) -> list[tuple[int, Rows]] | None:

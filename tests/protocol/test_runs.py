@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from caclient.dbr.types import LAYOUTS
+from caclient.protocol import runs
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest, ReadNotifyResponse
 from caclient.protocol.runs import (
     MIN_RUN,
@@ -130,3 +133,26 @@ def test_bulk_requests_are_single_ones_joined(counts: list[int]) -> None:
 def test_bulk_requests_must_fit_together() -> None:
     with pytest.raises(ValueError):
         read_requests([1, 2, 3], [20], [1, 70000, 1], 1)
+
+
+class CountingNumpy:
+    """numpy that counts the messages that a search for a run looks at."""
+
+    def __init__(self) -> None:
+        self.looked = 0
+
+    def ndarray(self, shape: int, *arguments: Any) -> Any:
+        self.looked += shape
+        return np.ndarray(shape, *arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+
+@pytest.mark.parametrize("length", [1, MIN_RUN, 500])
+def test_a_search_for_a_run_costs_what_the_run_is_long(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    # or a buffer of many short runs would cost the square of its length
+    monkeypatch.setattr(runs, "np", counting := CountingNumpy())
+    run = found(updates(length) + updates(20_000, 15), data_type=20)
+    assert (len(run) if run else 1) == length
+    assert counting.looked < 20 * length + 200
