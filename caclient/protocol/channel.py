@@ -108,7 +108,7 @@ class Channel:
         self.native_data_count = 0
         self.access_rights = AccessRights.NO_ACCESS
         self.standing: Standing = NEW_CHANNEL
-        self.subscriptions: list[int] = []
+        self.subscriptions: dict[int, None] = {}  # ids, in the order of asking
         circuit.channels[self.cid] = self
 
     @property

@@ -180,6 +180,9 @@ class VirtualCircuit(Ledger):
         return items
 
     def _break(self, error: RemoteProtocolError) -> None:
+        if " is at: " not in str(error):  # no state forbade it: it could not be read, or says what nobody may say
+            legal = self.standing.legal_from(self.our_role.peer)
+            error.args = (f"{error}; circuit is at: {self.standing}; legal: {legal}",)
         self.standing = broken(self.standing, self.our_role.peer)
         self._deaf = str(error)
 

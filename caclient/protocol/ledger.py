@@ -39,7 +39,14 @@ from caclient.protocol.commands import (
     WriteRequest,
 )
 from caclient.protocol.runs import ReadRows
-from caclient.protocol.states import ENDING_SUBSCRIPTION, NEW_CIRCUIT, NEW_REQUEST, Standing
+from caclient.protocol.states import (
+    ENDING_SUBSCRIPTION,
+    NEW_CHANNEL,
+    NEW_CIRCUIT,
+    NEW_REQUEST,
+    NEW_SUBSCRIPTION,
+    Standing,
+)
 
 OLDEST_CLIENT = 4
 """Servers close a circuit to a client older than this minor version."""
@@ -212,7 +219,7 @@ class Ledger:
         """Count what a client sent before it saw its channel disconnected; raise for the rest."""
         sid = command.parameter1
         if not (self._is_server and sid in self._departed):
-            raise self.fault(command, f"no channel has sid {sid}: it has to be created first")
+            raise self.illegal(command, f"no channel has sid {sid}: it has to be created first; it", NEW_CHANNEL)
         self.count_late(command.__class__)
 
     def _create(self, command: CreateChanRequest) -> Command:
@@ -315,7 +322,8 @@ class Ledger:
         if ioid not in self.ioids:
             self.ioids[ioid] = command
         elif not (self._is_server and self._is_refresh(command, ioid)):
-            raise self.fault(command, f"ioid {ioid} is in use")
+            standing = AWAITING[self.ioids[ioid].__class__]
+            raise self.illegal(command, f"ioid {ioid} is in use; its request", standing)
         return command
 
     def _is_refresh(self, command: Command, number: int) -> bool:
@@ -350,11 +358,12 @@ class Ledger:
             return None
         number = command.parameter2
         if number in self.subscriptions:
-            raise self.fault(command, f"subscription id {number} is in use")
+            standing = self.subscriptions[number].standing
+            raise self.illegal(command, f"subscription id {number} is in use; it", standing)
         if not command.mask:
             raise self.fault(command, "an empty event mask asks for nothing")
         self.subscriptions[number] = Subscription(channel, command)
-        channel.subscriptions.append(number)
+        channel.subscriptions[number] = None
         return command
 
     def _update(self, command: EventAddResponse) -> Command | None:
@@ -398,7 +407,8 @@ class Ledger:
         number = command.parameter2
         subscription = self.subscriptions.get(number)
         if subscription is None or subscription.channel is not channel:
-            raise self.fault(command, f"channel {channel.name!r} has no subscription {number}")
+            what = f"channel {channel.name!r} has no subscription {number}; it"
+            raise self.illegal(command, what, NEW_SUBSCRIPTION)
         if EventCancelRequest not in subscription.standing.moves:
             raise self.illegal(command, f"subscription {number}", subscription.standing)
         subscription.standing = subscription.standing.moves[EventCancelRequest]
@@ -413,7 +423,7 @@ class Ledger:
         if EventCancelResponse not in subscription.standing.moves:
             raise self.illegal(command, f"subscription {number}", subscription.standing)
         del self.subscriptions[number]
-        subscription.channel.subscriptions.remove(number)
+        del subscription.channel.subscriptions[number]
         command.owner = subscription.owner
         return command
 

@@ -427,10 +427,18 @@ class Standing:
     @property
     def legal(self) -> str:
         """Names of the commands that are legal here."""
-        return ", ".join(sorted(command.__name__ for command in self.moves)) or "nothing"
+        return _names(self.moves)
+
+    def legal_from(self, sender: Role) -> str:
+        """Names of those that this peer may send."""
+        return _names(command for command in self.moves if command.SENDER is sender)
 
     def __repr__(self) -> str:
         return f"client {self.client.name}, server {self.server.name}"
+
+
+def _names(commands: Iterable[type[Command]]) -> str:
+    return ", ".join(sorted(command.__name__ for command in commands)) or "nothing"
 
 
 def standings(law: Law) -> dict[tuple[State, State], Standing]:

@@ -609,3 +609,27 @@ def test_what_came_before_an_error_is_not_lost() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         pair.client.receive(reply + bytes.fromhex("00630000000000000000000000000000"))
     assert [item.owner for item in caught.value.heard] == [owner]
+
+
+@pytest.mark.parametrize(
+    ("wire", "what"),
+    [
+        (b"\0\x63" + bytes(14), "received an unknown command: Header(command=99, "),
+        (VersionRequest(100, 13).to_bytes(), "received VersionRequest: priority 100 is above 99"),
+    ],
+    ids=["unknown", "illegal value"],
+)
+def test_what_is_wrong_in_any_state_tells_the_state_all_the_same(wire: bytes, what: str) -> None:
+    pair = CircuitPair()
+    for circuit in (pair.server, VirtualCircuit(SERVER)):
+        with pytest.raises(RemoteProtocolError) as caught:
+            circuit.receive(wire) if circuit is pair.server else circuit.process_command(circuit.recv(wire)[0][0])
+        assert str(caught.value).startswith(what)
+        assert "; circuit is at: client SEND_VERSION, server SEND_VERSION; legal: VersionRequest" in str(caught.value)
+
+
+def test_a_circuit_tells_how_much_of_a_message_is_missing() -> None:
+    pair = CircuitPair().greet()
+    assert pair.client.missing == 0
+    pair.client.receive(bytes(3))
+    assert pair.client.missing == 13

@@ -248,7 +248,8 @@ def test_replies_with_an_id_in_no_book(pair: CircuitPair, command: Command) -> N
 )
 def test_requests_for_a_channel_that_does_not_exist(pair: CircuitPair, command: Command) -> None:
     refused_by_us(pair, command, "no channel has sid 9")
-    refused_by_peer(pair, command, "no channel has sid 9")
+    state = "client SEND_CREATE, server IDLE; legal: CreateChanRequest$"
+    refused_by_peer(pair, command, f"no channel has sid 9: it has to be created first; it is at: {state}")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +332,17 @@ def test_ids_in_use_may_not_be_used_again(pair: CircuitPair) -> None:
     pair.to_server(ReadNotifyRequest(6, 1, 0, 1), EventAddRequest(6, 1, 0, 2))
     refused_by_us(pair, WriteNotifyRequest(1, 6, 1, 0, 1), "ioid 1 is in use")
     refused_by_us(pair, EventAddRequest(6, 1, 0, 2), "subscription id 2 is in use")
-    refused_by_peer(pair, WriteNotifyRequest(1, 6, 1, 0, 1), "ioid 1 is in use")
+    state = "client AWAIT_READ, server READING; legal: ErrorResponse, ReadNotifyResponse$"
+    refused_by_peer(pair, WriteNotifyRequest(1, 6, 1, 0, 1), f"ioid 1 is in use; its request is at: {state}")
+
+
+def test_a_subscription_id_in_use_tells_where_its_subscription_is(pair: CircuitPair) -> None:
+    pair.to_server(EventAddRequest(6, 1, 0, 2))
+    refused_by_peer(pair, EventAddRequest(6, 1, 0, 2), "id 2 is in use; it is at: client SUBSCRIBED, server SUBSCRIBED")
+
+
+def test_a_subscription_that_never_was_tells_what_would_be_legal(pair: CircuitPair) -> None:
+    refused_by_peer(pair, EventCancelRequest(6, 0, 2), "it is at: client IDLE, server IDLE; legal: EventAddRequest$")
 
 
 def test_a_reply_of_the_wrong_kind(pair: CircuitPair) -> None:
@@ -354,7 +365,7 @@ def test_the_reply_to_a_cancel_has_the_number_of_an_update(pair: CircuitPair) ->
     [reply] = pair.to_client(EventCancelResponse(20, 0, 1, 1))
     assert type(reply) is EventCancelResponse
     assert (reply.sid, reply.subscriptionid, reply.owner) == (0, 1, "watcher")
-    assert pair.client.channels[1].subscriptions == []
+    assert pair.client.channels[1].subscriptions == {}
     assert pair.agree()
 
 
