@@ -51,10 +51,11 @@ from caclient.protocol.commands import (
     WriteNotifyRequest,
     WriteRequest,
 )
-from caclient.request import FreshRequest, Request, SharedRequest
+from caclient.request import Request, SharedRequest
 
 if TYPE_CHECKING:
     from caclient.context import Context
+    from caclient.properties import Properties
     from caclient.subscription import Monitor
 
 log = logging.getLogger("caclient.channel")
@@ -99,7 +100,6 @@ class Channel:
         "circuit",
         "context",
         "control",
-        "control_wanted",
         "core",
         "count",
         "decode",
@@ -110,6 +110,7 @@ class Channel:
         "native_type",
         "note",
         "priority",
+        "properties",
         "puts",
         "puts_read",
         "row",
@@ -138,7 +139,8 @@ class Channel:
         self.can_read = False
         self.can_write = False
         self.control: ControlInfo | None = None
-        self.control_wanted = False
+        self.properties: Properties | None = None
+        """What keeps ``control`` up to date, once somebody wanted it."""
         self.note = ""
         self.row: ReadRow | None = None
         """How to read all there is, for bulk requests; None while it cannot be read."""
@@ -283,28 +285,16 @@ class Channel:
         return Reading(value, status, severity, seconds, nanoseconds, control)
 
     def fetch_control(self, deadline: float) -> ControlInfo:
-        """Units, precision, limits and names of states, from memory if they are known."""
-        control = self.control
+        """Units, precision, limits and names of states, from memory if they are known; then kept up to date."""
+        control, properties = self.control, self.properties
         if control is None:
             self.require(deadline)
             assert self.native_type is not None
             control = self.read(deadline, ctrl_type(self.native_type), 1).control or ControlInfo()
             self.control = control
+        if properties is None or not properties.following:
+            self.context.want_control(self, follow=True)
         return control
-
-    def ask_control(self) -> None:
-        """Have the metadata sent, ahead of the first update. *Engine thread.*"""
-        core, circuit, native = self.core, self.circuit, self.native_type
-        if core is None or circuit is None or native is None or self.state is not State.READY:
-            return
-        try:
-            circuit.ask(ReadNotifyRequest(ctrl_type(native), 1, core.sid, 0), FreshRequest(self._take_control))
-        except CAError:
-            return  # the circuit has just gone; the channel comes back and asks again
-
-    def _take_control(self, reply: Any) -> None:
-        control = decode_reading(reply.data_type, reply.data_count, reply.payload, self.count == 1).control
-        self.control = control or ControlInfo()
 
     def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value without asking for an answer; a refusal by the server is logged."""
@@ -543,8 +533,8 @@ class Channel:
     def _serve(self) -> None:
         """Ready, for the first time on this circuit or again."""
         self._become_ready()
-        if self.control_wanted and self.control is None:
-            self.ask_control()
+        if self.properties is not None:
+            self.properties.start()
         for monitor in self.monitors:
             if monitor.core_id is None:
                 self.context.start_monitor(monitor)
@@ -588,11 +578,16 @@ class Channel:
         self.note = reason
         self.circuit = self.core = self.row = None
         self.can_read = self.can_write = False
-        for monitor in self.monitors:
-            monitor.lost()
+        self._subscriptions_lost()
         if was_ready:
             self._move(State.SEARCHING)
             self._tell(connected=False)
+
+    def _subscriptions_lost(self) -> None:
+        for monitor in self.monitors:
+            monitor.lost()
+        if self.properties is not None:
+            self.properties.lost()
 
     def _tell(self, connected: bool) -> None:
         for listener in self.listeners:
@@ -651,8 +646,8 @@ class Channel:
             self.note = "the process was forked"
             self.circuit = self.core = self.row = self.waiters = None
             self.listeners = self.access_listeners = ()
+            self._subscriptions_lost()
             for monitor in self.monitors:
-                monitor.lost()
                 for _ in range(monitor.orphan()):
                     self.context.release(self, monitor)
 

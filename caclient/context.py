@@ -34,6 +34,7 @@ from caclient.engine.searches import Searches
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address, interface_addresses, local_addresses
 from caclient.errors import BadValueError, ContextClosedError
+from caclient.properties import Properties
 from caclient.protocol.beacons import Verdict
 from caclient.protocol.command import Command
 from caclient.protocol.commands import (
@@ -46,7 +47,7 @@ from caclient.protocol.commands import (
 )
 from caclient.protocol.search import message_size
 from caclient.report import Report
-from caclient.subscription import DEFAULT_MASK, Monitor, Subscription
+from caclient.subscription import DBE_PROPERTY, DEFAULT_MASK, Monitor, Subscription
 
 if TYPE_CHECKING:
     from caclient.pv import PV
@@ -212,6 +213,8 @@ class Context:
             channel.users += 1
         if self.closed:
             raise self.closed_error(channel.name)
+        if mask & DBE_PROPERTY:
+            self.want_control(channel, follow=True)  # ahead of the monitor: its updates then find the metadata changed
         monitor = self._monitor(channel, mask)
         subscription = Subscription(monitor, callback, lane, policy, runs, self._unsubscribe, on_end)
         self.loop.call_soon(self._attach, monitor, subscription)
@@ -223,11 +226,16 @@ class Context:
             self.wake()
         self.loop.call_soon(call, *args)
 
-    def want_control(self, channel: Channel) -> None:
-        """Have the metadata fetched without waiting for them, at each connection from now on."""
-        if not channel.control_wanted:
-            channel.control_wanted = True
-            self.loop.call_soon(channel.ask_control)
+    def want_control(self, channel: Channel, follow: bool = False) -> None:
+        """Have the metadata fetched at each connection, without waiting for them; *follow*: kept up to date too."""
+        with self.lock:
+            properties = channel.properties
+            if properties is None:
+                channel.properties = properties = Properties(channel)
+            elif properties.following or not follow:
+                return
+            properties.following = follow
+        self.loop.call_soon(properties.start)
 
     def _monitor(self, channel: Channel, mask: int) -> Monitor:
         with self.lock:

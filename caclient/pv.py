@@ -190,7 +190,7 @@ class PV:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
     def _control(self, timeout: float | None = None) -> ControlInfo:
-        return self._channel.control or self._channel.fetch_control(self._deadline(timeout))
+        return self._channel.fetch_control(self._deadline(timeout))
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -472,12 +472,12 @@ class PV:
 
     @property
     def connected(self) -> bool:
-        """Whether the channel can be used right now."""
-        return self._channel.state is ChannelState.READY
+        """Whether the channel can be used right now; no more after ``close()``, though others may use it."""
+        return self._channel.state is ChannelState.READY and not self._closed
 
     def wait_for_connection(self, timeout: float | None = None) -> bool:
         """Wait until connected; false if that takes longer than *timeout* seconds. *Any thread.*"""
-        return self._channel.wait_ready(self._deadline(timeout))
+        return self._open_channel().wait_ready(self._deadline(timeout))
 
     @property
     def value(self) -> Any:
@@ -493,7 +493,7 @@ class PV:
     def reading(self) -> Reading | None:
         """The newest reading known, however old; None if there was none. Never asks the server."""
         reading = self._last()
-        return None if reading is None else reading.with_control(reading.control or self._channel.control)
+        return None if reading is None else reading.with_control(self._channel.control or reading.control)
 
     def _last(self) -> Reading | None:
         monitor = self._monitor
@@ -620,10 +620,11 @@ class PV:
 
     def __repr__(self) -> str:
         channel = self._channel
+        state = "closed" if self._closed else channel.state.value
         if channel.native_type is None:
-            return f"<PV {self.pvname!r}: {channel.state.value}>"
+            return f"<PV {self.pvname!r}: {state}>"
         shape = f"{channel.native_type.name.lower()}[{channel.count}]"
-        return f"<PV {self.pvname!r}: {channel.state.value}, {shape}, {self.access}, {self.host}>"
+        return f"<PV {self.pvname!r}: {state}, {shape}, {self.access}, {self.host}>"
 
 
 def _rebuild(pvname: str, priority: int, auto_monitor: bool | int | None, timeout: float, context: Context) -> PV:

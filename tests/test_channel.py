@@ -153,7 +153,7 @@ def test_the_circuit_refuses_what_is_sent(channel, monkeypatch, error, text):
     ):
         with pytest.raises(type(error), match=text):
             use()
-    channel.ask_control()
+    channel.context.want_control(channel)
     assert channel.puts == 0
 
 
@@ -183,7 +183,7 @@ def test_bad_values_name_the_channel(channel):
 def test_without_a_channel_there_is_no_metadata(serve):
     _, context = serve()
     channel = context.channel("nowhere")
-    channel.ask_control()
+    channel.context.want_control(channel)
     assert channel.control is None
 
 

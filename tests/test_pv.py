@@ -916,6 +916,7 @@ def test_two_pvs_of_one_name_share_a_channel(serve):
     assert (ioc.channel_count(), ioc.subscription_count()) == (1, 1)
     one.close()
     one.close()
+    assert (one.connected, two.connected) == (False, True)
     ioc["x"].post(2.0)
     assert heard.wait(2) == [1.0, 2.0]
     assert two.get() == 2.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -60,8 +61,13 @@ class ControlInfo:
             units=None if metadata.units is None else to_text(metadata.units),
             precision=metadata.precision,
             enum_strs=tuple(map(to_text, metadata.enum_strings or ())),
-            **{name: getattr(metadata, name) for name in LIMITS},
+            **{name: _one_nan(getattr(metadata, name)) for name in LIMITS},
         )
+
+
+def _one_nan(limit: float | None) -> float | None:
+    """The same; NaN as one object, for the same metadata are to be equal though NaN is not equal to itself."""
+    return math.nan if limit is not None and math.isnan(limit) else limit
 
 
 _NO_CONTROL = ControlInfo()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
 
-from caclient import Context
+from caclient import DBE_PROPERTY, Context
 from tests.interop.libca_peer import LibcaPeer
 from tests.interop.softioc import RECORDS, SoftIoc
+from tests.recorder import Recorder
+from tests.resilience.watching import eventually
 
 pytestmark = pytest.mark.interop
 
@@ -142,3 +145,18 @@ def same_as_written(theirs: Any, written: Any) -> bool:
     if isinstance(theirs, float | int) and isinstance(written, list):
         return [theirs] == written
     return bool(theirs == written) or written == "Done"
+
+
+def test_metadata_are_seen_to_change(
+    own_softioc: SoftIoc, make_context: Callable[..., Context]
+) -> None:
+    context = make_context(own_softioc)
+    ai, mbbi = context.pv("t:ai"), context.pv("t:mbbi")
+    heard = Recorder()
+    assert (ai.units, ai.precision, mbbi.enum_strs[1]) == ("mm", 3, "Moving")
+    with ai.subscribe(lambda reading: heard(reading.units), mask=DBE_PROPERTY):
+        assert heard.wait(1) == ["mm"]
+        for field, text in {"ai.EGU": "furlong", "ai.PREC": "5", "mbbi.ONST": "Away"}.items():
+            context.pv(f"t:{field}").put(text, wait=True)
+        eventually(lambda: (ai.units, ai.precision, mbbi.enum_strs[1]) == ("furlong", 5, "Away"))
+        assert heard.wait(2)[1] == "furlong"
