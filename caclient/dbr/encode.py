@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,7 @@ def encode(
     `data` is a scalar or a sequence or array of them; for a type of numbers bytes-like objects (and array.array) are
     taken as big-endian wire data, and text for CHAR as its characters and a NUL. With `count` given, more values than
     that are refused and fewer are filled up with zeros. Metadata that a type has and `metadata` lacks are zero.
-    `shorten` cuts a single plain string after its NUL, as a write does.
+    `shorten` is for writes: a single plain string is cut after its NUL, and has to have one within its 40 bytes.
     """
     if count is None or count == 1:
         number = data[0] if type(data) is tuple and len(data) == 1 else data
@@ -54,7 +55,7 @@ def encode(
             except (struct.error, OverflowError):
                 pass  # a fraction, or out of range: the general path says so, or knows better
     layout = layout_of(data_type)
-    values = _text_cells(count, data) if layout.is_string else _wire_numbers(layout, data)
+    values = _text_cells(count, data, shorten) if layout.is_string else _wire_numbers(layout, data)
     payload, count = _filled(layout, count, values)
     if shorten and layout.data_type == ChannelType.STRING and count == 1:
         payload = cut(payload) + b"\0"
@@ -68,7 +69,7 @@ def encode_metadata(data_type: int, metadata: Metadata | None = None) -> bytes:
     source = metadata or _NO_METADATA
     try:
         return layout.metadata.pack(*(_packable(layout, name, source) for name in layout.fields))
-    except (struct.error, OverflowError) as error:
+    except (struct.error, OverflowError, TypeError) as error:
         raise BadValueError(f"metadata do not fit {layout.data_type.name}: {error}: {source!r}") from None
 
 
@@ -89,8 +90,15 @@ def _packable(layout: Layout, name: str, metadata: Metadata) -> Any:
 
 def _cut_limit(layout: Layout, limit: float) -> int:
     """A limit as an integer type says it: the IOC's doubles cut to the type, unset ones (NaN) as 0."""
+    lowest, highest = _range(layout)
+    cut_off = 0 if limit != limit else int(min(max(limit, lowest), highest))
+    return cut_off & 0xFF if layout.native == ChannelType.CHAR else cut_off
+
+
+def _range(layout: Layout) -> tuple[int, int]:
+    """What an integer type can say. An IOC's CHAR is signed or not, the same bits on the wire: both are taken."""
     info = np.iinfo(layout.value_dtype)
-    return 0 if limit != limit else int(min(max(limit, int(info.min)), int(info.max)))
+    return -128 if layout.native == ChannelType.CHAR else int(info.min), int(info.max)
 
 
 def _filled(layout: Layout, count: int | None, values: bytes) -> tuple[bytes, int]:
@@ -107,14 +115,13 @@ def _filled(layout: Layout, count: int | None, values: bytes) -> tuple[bytes, in
     return values.ljust(count * layout.value_size, b"\0"), count
 
 
-def _text_cells(count: int | None, data: Any) -> bytes:
+def _text_cells(count: int | None, data: Any, shorten: bool) -> bytes:
     """Strings in 40 bytes each; bytes as long as `count` cells are such cells already."""
     if isinstance(data, _BYTES_LIKE):
         cells = bytes(data)
-        if count is not None and len(cells) == count * STRING_SIZE:
+        if count is not None and len(cells) == count * STRING_SIZE and not (shorten and count == 1):
             return cells
-    items = _listed(data)
-    return b"".join(_cell(index, item) for index, item in enumerate(items))
+    return b"".join(_cell(index, item, shorten) for index, item in enumerate(_listed(data)))
 
 
 def _listed(data: Any) -> list[Any]:
@@ -123,12 +130,12 @@ def _listed(data: Any) -> list[Any]:
     return list(data) if isinstance(data, (list, tuple)) else [data]
 
 
-def _cell(index: int, item: Any) -> bytes:
-    """One string in its 40 bytes; numbers are written out."""
+def _cell(index: int, item: Any, ends: bool) -> bytes:
+    """One string in its 40 bytes, numbers written out; if it need not end in a NUL, it may be a full cell of bytes."""
     if not isinstance(item, (str, *_BYTES_LIKE, int, float, np.number)):
         raise BadValueError(f"{_shown(item)} is no text (item {index})")
     text = cut(bytes(item)) if isinstance(item, _BYTES_LIKE) else to_bytes(str(item))
-    if len(text) > _MAX_TEXT:
+    if len(text) > _MAX_TEXT and (ends or isinstance(item, str) or len(text) > STRING_SIZE):
         raise BadValueError(f"text of {len(text)} bytes exceeds the {_MAX_TEXT} that a string holds (item {index})")
     if b"\0" in text:
         raise BadValueError(f"text with a NUL in it cannot be sent as a string (item {index})")
@@ -155,21 +162,44 @@ def _characters(layout: Layout, text: str) -> bytes:
 
 def _as_numbers(layout: Layout, data: Any) -> npt.NDArray[Any]:
     """The data as a flat array of integers or floats."""
+    if isinstance(data, np.ma.MaskedArray):
+        data = data.tolist()  # with None for what is masked
     try:
         numbers = np.asarray(data).ravel()
-    except (ValueError, TypeError, OverflowError):
-        numbers = np.empty(1, object)  # ragged: refused below
-    if numbers.dtype.kind not in "iufb":
-        raise _refusal(layout, data)
+    except (ValueError, TypeError, OverflowError):  # ragged
+        raise _refusal(layout, _listed(data)) from None
+    if numbers.dtype.kind == "O":
+        return _from_objects(layout, numbers.tolist())
+    if numbers.dtype.kind not in "iufb":  # lists may have been made text, dates must not be made integers
+        raise _refusal(layout, list(numbers) if isinstance(data, np.ndarray) else _listed(data))
     return numbers
 
 
-def _refusal(layout: Layout, data: Any) -> BadValueError:
+def _from_objects(layout: Layout, items: list[Any]) -> npt.NDArray[Any]:
+    """Python's numbers out of an array of objects; integers beyond 64 bits if they can be floats."""
+    if not all(map(_is_number, items)):
+        raise _refusal(layout, items)
+    try:
+        numbers = np.array(items, np.float64 if layout.wire_dtype.kind == "f" else None)
+    except OverflowError:
+        raise _refusal(layout, items) from None
+    if numbers.dtype.kind == "O":
+        raise _refusal(layout, items)
+    return numbers
+
+
+def _refusal(layout: Layout, items: list[Any]) -> BadValueError:
     """Names the first item that is no number of this type."""
-    for index, item in enumerate(_listed(data)):
-        if not isinstance(item, (int, float, np.number)) or isinstance(item, (complex, np.complexfloating)):
+    for index, item in enumerate(items):
+        if not _is_number(item):
             return BadValueError(f"{_shown(item)} is no {layout.native.name} value (item {index})")
-    return BadValueError(f"{_shown(data)} is beyond what {layout.native.name} can say")
+    most = sys.float_info.max if layout.wire_dtype.kind == "f" else 1 << 63
+    index = next(index for index, item in enumerate(items) if isinstance(item, int) and abs(item) > most)
+    return BadValueError(f"{_shown(items[index])} is beyond what {layout.native.name} can say (item {index})")
+
+
+def _is_number(item: Any) -> bool:
+    return isinstance(item, (int, float, np.integer, np.floating, np.bool_)) and not isinstance(item, np.timedelta64)
 
 
 def _shown(item: Any) -> str:
@@ -188,10 +218,8 @@ def _as_floats(layout: Layout, numbers: npt.NDArray[Any]) -> bytes:
 def _as_integers(layout: Layout, numbers: npt.NDArray[Any]) -> bytes:
     if numbers.dtype.newbyteorder("=") == layout.value_dtype:
         return numbers.astype(layout.wire_dtype).tobytes()
-    info = np.iinfo(layout.value_dtype)
-    # an IOC's CHAR is signed or not, the same bits on the wire: both ways of saying them are taken
-    lowest = -128 if layout.native == ChannelType.CHAR else int(info.min)
-    bad = ~((numbers >= lowest) & (numbers <= int(info.max)))
+    lowest, highest = _range(layout)
+    bad = ~((numbers >= lowest) & (numbers <= highest))
     if numbers.dtype.kind == "f":
         bad |= numbers != np.floor(numbers)
     _check(layout, numbers, bad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from math import isfinite
 from typing import NamedTuple
 
 from caclient.errors import BadValueError
@@ -30,7 +31,9 @@ class TimeStamp(NamedTuple):
 
     @classmethod
     def from_timestamp(cls, timestamp: float) -> TimeStamp:
-        """From seconds since 1970, to the nanosecond nearest to the float."""
+        """From seconds since 1970, to the nanosecond nearest to the float; BadValueError as for `from_ns`."""
+        if not isfinite(timestamp):
+            raise BadValueError(f"no EPICS time stamp can say {timestamp}: it spans 1990 to 2126")
         whole = int(timestamp // 1)
         return cls.from_ns(whole * _NS + round((timestamp - whole) * _NS))
 

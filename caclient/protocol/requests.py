@@ -185,6 +185,7 @@ class _WriteCommand(_Numbered, WithData):
         ioid: int,
         metadata: Metadata | None = None,
     ) -> None:
+        data = (None,) if data is None else data  # which no type can say, where a response would have zeros
         self.payload, self.count_field = data_payload(data, data_type, data_count, metadata, True)
         self.type_field = data_type
         self.parameter1 = sid

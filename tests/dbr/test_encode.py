@@ -177,12 +177,32 @@ def test_huge_integers(value):
         ([[1], [1, 2]], "[1] is no DOUBLE value (item 0)"),
         ({1: 2}, "{1: 2} is no DOUBLE value (item 0)"),
         (np.array(["a"]), "is no DOUBLE value (item 0)"),
+        (np.array([0], "M8[ns]"), "is no DOUBLE value (item 0)"),
+        (np.timedelta64(3, "s"), "is no DOUBLE value (item 0)"),
     ],
 )
 def test_what_is_no_number(value, text):
     with pytest.raises(BadValueError) as raised:
         encode(6, None, value)
     assert text in str(raised.value)
+
+
+@pytest.mark.parametrize("data_type", [5, 6])
+def test_objects_that_are_numbers_are_numbers(data_type):
+    assert encode(data_type, None, np.array([1, 2.0, np.int8(3)], object)) == encode(data_type, None, [1, 2, 3])
+
+
+def test_integers_beyond_64_bits_are_floats_or_refused_by_their_place():
+    assert encode(6, None, [1, 10**30]) == (struct.pack(">2d", 1, 1e30), 2)
+    for data_type, value in ((5, [1, 1 << 64]), (5, (0.5, -(10**30))), (6, [1, 10**400]), (6, [math.inf, 10**400])):
+        with pytest.raises(BadValueError, match=r"is beyond what (LONG|DOUBLE) can say \(item 1\)"):
+            encode(data_type, None, value)
+
+
+def test_what_is_under_a_mask_is_no_value():
+    with pytest.raises(BadValueError, match=r"None is no LONG value \(item 1\)"):
+        encode(5, None, np.ma.array([1, 2], mask=[False, True]))
+    assert encode(5, None, np.ma.array([1, 2])) == encode(5, None, [1, 2])
 
 
 def test_errors_do_not_show_whole_arrays():
@@ -231,6 +251,20 @@ def test_cells_are_taken_as_they_are():
         encode(0, None, b"x" * 80)
 
 
+@pytest.mark.parametrize("data_type", [0, 7, 14, 21, 28, 37, 38])
+def test_a_cell_without_a_nul_comes_back_as_it_was(data_type):
+    cells = (b"x" * 40, b"y")
+    assert decode(data_type, 2, encode(data_type, None, cells)[0])[1] == cells
+    with pytest.raises(BadValueError, match=r"text of 41 bytes exceeds the 39 that a string holds \(item 0\)"):
+        encode(data_type, None, (b"x" * 41,))
+
+
+@pytest.mark.parametrize("data", [b"x" * 40, (b"x" * 40,), [b"x" * 40, b""]])
+def test_a_cell_without_a_nul_is_not_written(data):
+    with pytest.raises(BadValueError, match=r"text of 40 bytes exceeds the 39 that a string holds \(item 0\)"):
+        encode(0, len(data) if type(data) is list else 1, data, shorten=True)
+
+
 def test_single_string_is_shortened_for_a_write():
     assert encode(0, 1, "3.5", shorten=True) == (b"3.5\0\0\0\0\0", 1)
     assert encode(0, 1, "12345678", shorten=True) == (b"12345678".ljust(16, b"\0"), 1)
@@ -254,6 +288,13 @@ def test_integer_limits_are_cut_from_doubles():
     assert found.upper_ctrl_limit == 2**15 - 1
 
 
+def test_limits_of_char_are_signed_or_unsigned_like_its_values():
+    limits = Metadata(lower_disp_limit=-128, upper_disp_limit=127.9, lower_ctrl_limit=-1e9, upper_ctrl_limit=1e9)
+    found = decode(32, 1, encode(32, 1, 0, limits)[0])[0]
+    assert (found.lower_disp_limit, found.upper_disp_limit) == (128, 127)
+    assert (found.lower_ctrl_limit, found.upper_ctrl_limit) == (128, 255)
+
+
 def test_enum_names_beyond_what_the_struct_holds():
     names = tuple(b"%d" % i + b"x" * 30 for i in range(20))
     found = decode(31, 1, encode(31, 1, 0, Metadata(enum_strings=names))[0])[0]
@@ -267,3 +308,14 @@ def test_enum_names_beyond_what_the_struct_holds():
 def test_metadata_that_do_not_fit(metadata):
     with pytest.raises(BadValueError, match="metadata do not fit CTRL_FLOAT"):
         encode(30, 1, 0, metadata)
+
+
+@pytest.mark.parametrize("metadata", [Metadata(enum_strings=("on", "off")), Metadata(enum_strings=(None,))])
+def test_names_that_are_no_bytes(metadata):
+    with pytest.raises(BadValueError, match="metadata do not fit CTRL_ENUM"):
+        encode(31, 1, 0, metadata)
+
+
+def test_limits_that_are_no_numbers():
+    with pytest.raises(BadValueError, match="metadata do not fit CTRL_INT"):
+        encode(29, 1, 0, Metadata(upper_disp_limit="3"))

@@ -45,3 +45,9 @@ def test_moments_beyond_the_wire_are_refused(unix_ns):
 
 def test_float_just_below_a_second_carries_over():
     assert TimeStamp.from_timestamp(EPICS_EPOCH + 0.9999999999) == TimeStamp(1, 0)
+
+
+@pytest.mark.parametrize("timestamp", [float("nan"), float("inf"), float("-inf"), 0.0, 5e9])
+def test_floats_that_are_no_moment_of_the_wire_are_refused(timestamp):
+    with pytest.raises(BadValueError, match="1990 to 2126"):
+        TimeStamp.from_timestamp(timestamp)

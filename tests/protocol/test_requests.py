@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from caclient.errors import LocalProtocolError, RemoteProtocolError
+from caclient.errors import BadValueError, LocalProtocolError, RemoteProtocolError
 from caclient.protocol import requests
 from caclient.protocol.header import Header
 from caclient.protocol.requests import (
@@ -84,6 +84,12 @@ def test_data_of_a_write_may_be_given_in_many_ways(data: object) -> None:
     assert request.payload == struct.pack(">d", 4)
     assert request.data.tolist() == [4.0]
     assert request.sid_of(2) == 0
+
+
+@pytest.mark.parametrize("command", [WriteRequest, WriteNotifyRequest])
+def test_nothing_is_no_data_to_write(command: type[WriteRequest]) -> None:
+    with pytest.raises(BadValueError, match="None is no DOUBLE value"):
+        command(None, 6, 1, 0, 1)
 
 
 def test_big_endian_array_array_is_wire_data() -> None:
