@@ -55,8 +55,10 @@ from caclient.protocol.commands import (
 )
 from caclient.protocol.liveness import PROBE, Action, Liveness
 
-_CHUNK: Final = 262_144
-"""Bytes read at a time; also what one circuit may take before the next has its turn."""
+_CHUNK: Final = 65_536
+"""Bytes read at a time: no more, for larger buffers are mapped anew by the C library, which takes as long as a read."""
+_FLOOD: Final = 262_144
+"""Bytes read at a time while so much comes; also what one circuit may take before the next has its turn."""
 _SLICE: Final = 1024 * 1024
 """Bytes of a large payload taken at a time."""
 _PAUSE: Final = 0.1
@@ -152,6 +154,7 @@ class Circuit:
         self._interest = threading.RLock()
         self._outbox = Outbox(partial(loop.call_soon, self._want_write), self._write_failed)
         self._reading = False
+        self._appetite = _CHUNK
         self._echo_at = 0.0
         self._undelivered: Sequence[Any] = ()
         self._sock: socket.socket | None = None
@@ -508,7 +511,11 @@ class Circuit:
             wait(waiter, deadline)
 
     def _check_waiting(self) -> None:
-        if (self._reading and self._seat._is_owned()) or self._nested():  # type: ignore[attr-defined]
+        if (
+            self._nested()
+            or (self._reading and self._seat._is_owned())  # type: ignore[attr-defined]
+            or (self._relay.threads and not self._relay.make_way())
+        ):
             raise self._stuck()
 
     def _stand_down(self, asker: Asker, error: BaseException) -> None:
@@ -569,8 +576,9 @@ class Circuit:
         assert self._sock is not None
         try:
             if space is None:
-                data = self._sock.recv(_CHUNK)
+                data = self._sock.recv(self._appetite)
                 count = len(data)
+                self._appetite = _FLOOD if count >= _CHUNK else _CHUNK
             else:
                 count = self._sock.recv_into(space[:_SLICE])
         except (BlockingIOError, InterruptedError):
