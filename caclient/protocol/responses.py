@@ -70,7 +70,7 @@ class VersionResponse(_Response):
         return self.type_field & 1 == 1
 
     def shown(self) -> tuple[str, ...]:
-        return ("version", "sequence") if self.sequence_valid else self.FIELDS
+        return ("version", "sequence") if self.sequence_valid and self.parameter1 else self.FIELDS
 
 
 class EventAddResponse(_Response, WithStatus, WithData):

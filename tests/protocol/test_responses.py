@@ -32,7 +32,8 @@ from caclient.protocol.responses import (
 
 def test_version_response() -> None:
     assert repr(VersionResponse(version=13)) == "VersionResponse(version=13)"
-    assert repr(VersionResponse(13, 0)) == "VersionResponse(version=13, sequence=0)"
+    assert repr(VersionResponse(13, 7)) == "VersionResponse(version=13, sequence=7)"
+    assert repr(VersionResponse(13, 0)) == "VersionResponse(version=13)"  # to a datagram without a number
     assert VersionResponse(13, 7).to_bytes() == bytes.fromhex("000000000001000d0000000700000000")
 
 
