@@ -220,6 +220,8 @@ class Channel:
         if self.state is State.UNRESPONSIVE:
             return f"{head}: {where} does not answer on its TCP connection, searching elsewhere too"
         asked = self.context.describe_search(self.cid)
+        if not asked:
+            return f"{head}: {self.note}; to be searched again" if self.note else f"{head}: not searched yet"
         return f"{head}: {asked}" + (f"; before that: {self.note}" if self.note else "")
 
     # -- reading and writing: any thread but the engine's --------------------------------------------------------------
@@ -436,8 +438,7 @@ class Channel:
     def _ride(self, address: Address) -> None:
         delay = self.context.patience_with(address)
         if delay > 0:
-            attempts = self.context.attempts(address)
-            self.note = f"{address[0]}:{address[1]} answers searches but accepted no connection ({attempts} attempts)"
+            self.note = f"{address[0]}:{address[1]} {self.context.not_serving(address)}"
             self.context.loop.call_at(time.monotonic() + delay, self.search)
             return
         self.address = address

@@ -18,7 +18,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from typing_extensions import Self
 
@@ -70,6 +70,17 @@ _LOG_LINES: Final = 1000
 """Log lines that wait for a slow handler at the most; a storm of errors says the same over and over."""
 _ADDRESSES: Final = 10_000
 """Addresses whose failures are remembered at the most."""
+
+
+class _Failure(NamedTuple):
+    """An address that accepted no connection, or soon dropped it: how often in a row, and until when it is left."""
+
+    attempts: int
+    until: float
+    reason: str
+
+
+_NO_FAILURE: Final = _Failure(0, 0.0, "")
 
 
 class Context:
@@ -294,7 +305,7 @@ class Context:
 
     def describe_search(self, cid: int) -> str:
         """How often a name was searched, where, and that nobody has answered."""
-        return self.searches.describe(cid)
+        return self.searches.describe(cid, self.name_servers.describe())
 
     # -- engine thread -------------------------------------------------------------------------------------------------
 
@@ -304,7 +315,7 @@ class Context:
         self.log: Lane = self.lanes.lane("caclient log", _LOG_LINES)
         self.circuits: dict[tuple[Address, int], Circuit] = {}
         self.duplicates: dict[str, tuple[Address, Address]] = {}
-        self._failures: dict[Address, tuple[int, float]] = {}
+        self._failures: dict[Address, _Failure] = {}
         self._dirty: set[Circuit] = set()
         self._later = []
         self.searches = Searches(self.loop, self.log, self.config, self._found, self._beacon)
@@ -392,16 +403,17 @@ class Context:
     def patience_with(self, address: Address) -> float:
         """Seconds for which an address that accepted no connection is left alone. *Engine thread.*"""
         failed = self._failures.get(address)
-        return 0.0 if failed is None else failed[1] - time.monotonic()
+        return 0.0 if failed is None else failed.until - time.monotonic()
 
-    def attempts(self, address: Address) -> int:
-        """How often in a row an address has failed to serve. *Any thread.*"""
-        return self._failures.get(address, (0, 0.0))[0]
+    def not_serving(self, address: Address) -> str:
+        """What is known of an address that answers searches only. *Any thread.*"""
+        failed = self._failures.get(address, _NO_FAILURE)
+        return f"answers searches but does not serve: {failed.reason} ({failed.attempts} attempts)"
 
     def refusing(self) -> dict[Address, int]:
         """The addresses that answer searches but do not serve, and how often each was tried in vain. *Any thread.*"""
         serving = {circuit.address for circuit in list(self.circuits.values()) if circuit.served}
-        return {address: count for address, (count, _) in list(self._failures.items()) if address not in serving}
+        return {address: failed.attempts for address, failed in list(self._failures.items()) if address not in serving}
 
     def created(self, circuit: Circuit) -> None:
         """A channel was made there. *Engine thread.*"""
@@ -448,14 +460,14 @@ class Context:
         if circuit.served and time.monotonic() - circuit.opened_at > _LASTING:
             self._failures.pop(circuit.address, None)
         elif circuit.riders:
-            self._failed(circuit.address)
+            self._failed(circuit.address, circuit.reason)
 
-    def _failed(self, address: Address) -> None:
+    def _failed(self, address: Address, reason: str) -> None:
         """Leave an address alone for a while, longer each time: it accepted no connection, or soon dropped it."""
-        count = self.attempts(address)
+        count = self._failures.get(address, _NO_FAILURE).attempts
         delay = min(_PATIENCE[0] * 2 ** min(count, 30), _PATIENCE[1])
         if len(self._failures) < _ADDRESSES or count:
-            self._failures[address] = (count + 1, time.monotonic() + delay)
+            self._failures[address] = _Failure(count + 1, time.monotonic() + delay, reason)
 
     def _reap(self) -> None:
         while self._dropped:

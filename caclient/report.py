@@ -44,7 +44,7 @@ class CircuitReport:
             bytes_out=circuit.bytes_out,
             bytes_pending=circuit.pending,
             age=now - circuit.opened_at if circuit.opened_at else None,
-            last_heard=now - circuit.heard_at if circuit.heard_at else None,
+            last_heard=now - circuit.heard_at if circuit.bytes_in else None,
             round_trip=circuit.round_trip or None,
             late_replies=sum(circuit.core.late.values()),
             pauses=circuit.pauses,
@@ -68,6 +68,7 @@ class Report:
     searching: tuple[str, ...]
     searches_sent: int
     destinations: tuple[str, ...]
+    name_servers: tuple[str, ...]
     search_failures: dict[str, str]
     duplicates: dict[str, tuple[tuple[str, int], tuple[str, int]]]
     refusing: dict[str, int]
@@ -99,6 +100,7 @@ class Report:
             searching=tuple(channel.name for channel in channels if channel.state.value == "searching"),
             searches_sent=searches.datagrams_sent,
             destinations=tuple(f"{host}:{port}" for host, port in searches.destinations),
+            name_servers=tuple(context.name_servers.describe()),
             search_failures={f"{host}:{port}": why for (host, port), why in list(searches.failures.items())},
             duplicates=dict(context.duplicates),
             refusing={f"{host}:{port}": count for (host, port), count in context.refusing().items()},
@@ -123,6 +125,7 @@ class Report:
             f"workers: {self.workers}, {self.callback_errors} callback errors",
             f"engine: {self.wakeups} wake-ups, lag {self.engine_lag * 1e3:.1f} ms",
             f"beacons: from {self.beacons_from} servers; repeater: {self.repeater}",
+            *self.name_servers,
             *(f"search to {where} fails: {why}" for where, why in self.search_failures.items()),
             *(f"{where} answers searches, does not serve: {count} attempts" for where, count in self.refusing.items()),
             *(f"circuit {circuit}" for circuit in self.circuits),

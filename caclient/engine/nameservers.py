@@ -7,6 +7,7 @@ server turns out to have them.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -19,6 +20,8 @@ from caclient.engine.searches import Searches
 from caclient.engine.sockets import Address, is_numeric, resolve
 from caclient.errors import CAError
 from caclient.protocol.commands import SearchRequest
+
+log = logging.getLogger("caclient.search")
 
 SINCE: Final = 12
 """The minor version from which a server answers searches on a circuit."""
@@ -46,6 +49,10 @@ class NameServers:
         """Connect no more."""
         for server in self.servers:
             server.stop()
+
+    def describe(self) -> list[str]:
+        """Each with how it is. *Any thread.*"""
+        return [server.describe() for server in self.servers]
 
     def ask(self, requests: list[SearchRequest]) -> None:
         """Send searches to all that can take them."""
@@ -88,6 +95,15 @@ class NameServer:
         if self._timer is not None:
             self._timer.cancel()
 
+    def describe(self) -> str:
+        """Where it is, and how. *Any thread.*"""
+        circuit = self.circuit
+        state = circuit.state.value if circuit is not None else self.note or "not connected"
+        if circuit is not None and circuit.state is State.OPEN and circuit.core.version < SINCE:
+            version = circuit.core.version
+            state = f"CA 4.{version}, too old to be asked" if version else "has not told its version"
+        return f"name server {self.address[0]}:{self.address[1]} ({state})"
+
     def ask(self, requests: list[SearchRequest]) -> None:
         """Send searches if the server is up and new enough."""
         circuit = self.circuit
@@ -103,6 +119,8 @@ class NameServer:
         """Look up the host name. *A lane: it may take seconds.*"""
         ip = resolve(host)
         if ip is None:
+            if not self.note:
+                log.warning("EPICS_CA_NAME_SERVERS: host %s cannot be resolved; it is not asked until it can be", host)
             self.note = f"host {host} cannot be resolved"
             self._loop.call_soon(self._later)
         else:

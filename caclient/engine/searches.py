@@ -12,7 +12,7 @@ import math
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from caclient.config import Config
@@ -134,13 +134,17 @@ class Searches:
         self.schedule.found(cid, time.monotonic())
         self._found(cid, (source[0] if response.ip == THE_SENDER else response.ip, response.port))
 
-    def describe(self, cid: int) -> str:
-        """How often a name was asked for, where, and with what result. *Any thread.*"""
+    def describe(self, cid: int, others: Sequence[str] = ()) -> str:
+        """How often a name was asked for, where (*others* too), and with what result; empty if it is not now.
+
+        *Any thread.*
+        """
         if cid not in self.schedule:
-            return "not searched yet, or just answered"
+            return ""
         count, first, _last = self.schedule.attempts(cid)
-        where = ", ".join(f"{host}:{port}" for host, port in self.destinations[:5]) or "nowhere: no address to search"
-        more = f" and {len(self.destinations) - 5} more" if len(self.destinations) > 5 else ""
+        asked = [*others, *(f"{host}:{port}" for host, port in self.destinations)]
+        where = ", ".join(asked[:5]) or "nowhere: no address to search"
+        more = f" and {len(asked) - 5} more" if len(asked) > 5 else ""
         since = "" if first is None else f" in {time.monotonic() - first:.1f} s"
         return f"{count} searches sent{since} to {where}{more}, no reply"
 

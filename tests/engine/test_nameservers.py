@@ -138,13 +138,28 @@ def test_a_circuit_that_has_just_gone_is_passed_over(client, peer, loop, monkeyp
     assert circuit.pending == 0
 
 
+def test_how_a_server_is_depends_on_its_version(client, peer, loop):
+    one = client(peer.address)
+    server = one.servers.servers[0]
+    peer.accept()
+    until(loop, lambda: server.describe().endswith("(has not told its version)"))
+    peer.say(VersionResponse(11))
+    until(loop, lambda: server.describe().endswith("(CA 4.11, too old to be asked)"))
+    peer.say(VersionResponse(13))
+    until(loop, lambda: server.describe().endswith("(open)"))
+
+
 def test_a_dead_server_is_tried_again(client, peer, loop):
     address = peer.address
     peer.close()
     one = client(address)
     server = one.servers.servers[0]
+    where = f"name server 127.0.0.1:{address[1]}"
+    assert one.servers.describe()[0] in (f"{where} (not connected)", f"{where} (connecting)")
     until(loop, lambda: len(one.circuits) >= 3)
     assert "ECONNREFUSED" in server.note
+    until(loop, lambda: server.circuit is None)
+    assert one.servers.describe() == [f"{where} (connect failed: ECONNREFUSED)"]
 
 
 def test_a_server_that_drops_every_connection_is_tried_ever_less_often(client, peer, loop):
@@ -178,7 +193,7 @@ def test_the_longest_interval_is_the_connection_timeout(client, peer, loop):
     assert server._delay == 5.0
 
 
-def test_host_names_are_looked_up_on_a_lane_until_they_are_known(client, peer, loop, monkeypatch):
+def test_host_names_are_looked_up_on_a_lane_until_they_are_known(client, peer, loop, monkeypatch, caplog):
     answers, threads = [None, None, "127.0.0.1"], []
 
     def resolve(host):
@@ -190,6 +205,8 @@ def test_host_names_are_looked_up_on_a_lane_until_they_are_known(client, peer, l
     peer.accept()
     assert one.servers.servers[0].note == "host gateway.example cannot be resolved"
     assert loop.thread not in threads
+    until(loop, lambda: len(caplog.records) == 1)  # said once
+    assert "host gateway.example cannot be resolved; it is not asked until" in caplog.text
 
 
 def test_nothing_is_begun_after_the_end(client, peer, loop):

@@ -35,7 +35,7 @@ def test_a_server_that_never_finishes_tcp_hurts_nobody_else(serve: Serve, connec
     with pytest.raises(CATimeoutError) as failure:
         lost[0].get(timeout=0.1)
     wanted = {
-        Tcp.REFUSE: "answers searches but accepted no connection",
+        Tcp.REFUSE: r"answers searches but does not serve: connect failed: ECONNREFUSED \(\d attempts\)",
         Tcp.SILENT: "TCP connection to 127.0.0.1:.* is up, channel requested, no answer yet",
         Tcp.NEVER: "answered the search, TCP connection not up yet",
     }[tcp]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caclient import Context
+from caclient import CATimeoutError, Context
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
 from tests.faults import FaultServer, Tcp
@@ -116,3 +116,13 @@ def test_a_name_server_that_hangs_is_left_and_tried_again(serve: Serve) -> None:
         names.drop_clients(reset=True)
         names.resume()
         assert pv.wait_for_connection(10)
+
+
+def test_a_dead_name_server_is_named_by_the_timeout() -> None:
+    port = free_port()
+    with ask(("127.0.0.1", port)) as context:
+        pv = context.pv("x")
+        told = rf"to name server 127.0.0.1:{port} \(.*ECONNREFUSED\), no reply"
+        eventually(lambda: "ECONNREFUSED" in str(context.report()))
+        with pytest.raises(CATimeoutError, match=told):
+            pv.get(timeout=0.05)
