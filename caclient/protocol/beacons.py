@@ -34,7 +34,7 @@ class Verdict(Enum):
     FIRST = "first of a server not heard of before"
     SECOND = "second, so that its interval is known"
     NEW = "second of a server that has just come up"
-    IGNORED = "a duplicate, an old one, or one after a small loss"
+    IGNORED = "a duplicate, an old one, one after a small loss, or read together with the last"
     USUAL = "in time"
     LATE = "later than usual"
     GAP = "after a long gap"
@@ -132,6 +132,8 @@ class BeaconWatch:
             server.heard_at = now
             return Verdict.FIRST
         if version >= SEQUENCE_SINCE and _is_echo((sequence - last) % MODULUS):
+            return Verdict.IGNORED
+        if now <= server.heard_at:  # both had waited in the socket: an interval of nothing would make all others long
             return Verdict.IGNORED
         interval, server.heard_at = now - server.heard_at, now
         if server.average is None:

@@ -197,3 +197,13 @@ def test_any_beacons_leave_the_table_bounded(beacons):
         anomalies += watch.heard(("10.0.0.1", port), sequence, now, version).boosts
         assert len(watch) <= 4
     assert watch.anomalies == anomalies
+
+
+def test_beacons_read_in_one_go_say_nothing_of_the_interval():
+    watch = BeaconWatch(now=0.0)
+    verdicts = [watch.heard(SERVER, number, 20.0) for number in range(3)]  # all that waited in the socket
+    assert verdicts == [Verdict.FIRST, Verdict.IGNORED, Verdict.IGNORED]
+    assert watch.heard(SERVER, 3, 35.0) is Verdict.NEW
+    assert watch.heard(SERVER, 4, 35.0) is Verdict.IGNORED
+    assert watch.heard(SERVER, 5, 50.0) is Verdict.USUAL
+    assert watch.period(SERVER) == 15.0
