@@ -73,6 +73,8 @@ def test_no_tolerance_is_said_twice() -> None:
 def test_a_circuit_begins_with_versions() -> None:
     assert set(NEW_CIRCUIT.moves) == {VersionRequest, VersionResponse, ErrorResponse}
     assert NEW_CIRCUIT.legal == "ErrorResponse, VersionRequest, VersionResponse"
+    assert NEW_CIRCUIT.legal_from(states.CLIENT) == "VersionRequest"
+    assert NEW_CIRCUIT.legal_from(states.SERVER) == "ErrorResponse, VersionResponse"
     assert repr(NEW_CIRCUIT) == "client SEND_VERSION, server SEND_VERSION"
 
 
