@@ -15,7 +15,7 @@ from caclient.errors import LocalProtocolError, RemoteProtocolError
 from caclient.protocol.command import CLIENT, Command, Payload, Role
 from caclient.protocol.commands import CIRCUIT, EventAddResponse, EventCancelResponse, ReadNotifyRequest
 from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE, MARK
-from caclient.protocol.ledger import Ledger, as_cancel
+from caclient.protocol.ledger import MAX_TYPE, Ledger, as_cancel
 from caclient.protocol.runs import (
     ReadRows,
     ReplyRun,
@@ -91,6 +91,8 @@ class VirtualCircuit(Ledger):
                 raise LocalProtocolError(f"cannot send reads: no channel with sid {sid} is open: {channel}")
         if self.version < EXTENDED_SINCE and max(counts, default=0) >= MARK:
             raise LocalProtocolError(f"cannot send reads: minor version {self.version} knows no extended header")
+        if max(types, default=0) > MAX_TYPE:
+            raise LocalProtocolError(f"cannot send reads: {max(types)} is no DBR type")
         first = self.new_ioids(len(sids))
         try:
             buffer = read_requests(sids, types, counts, first)

@@ -54,6 +54,8 @@ SEARCH_SINCE = 12
 """The minor version from which a server understands a search over TCP."""
 MAX_PRIORITY = 99
 MAX_NATIVE_TYPE = 6
+MAX_TYPE = 38
+"""Servers close the circuit without a word to a client that asks for another."""
 MAX_DEPARTED = 4096
 """Channels that a server has disconnected are remembered up to this many, for what its client had sent them before."""
 _IDS = 1 << 32
@@ -316,6 +318,8 @@ class Ledger:
         return None if self._channel_of(command) is None else command
 
     def _request(self, command: Command) -> Command | None:
+        if command.type_field > MAX_TYPE and not self._is_server:
+            raise self.fault(command, f"{command.type_field} is no DBR type")
         if self._channel_of(command) is None:
             return None
         ioid = command.parameter2
@@ -353,6 +357,8 @@ class Ledger:
     # ---- subscriptions
 
     def _subscribe(self, command: EventAddRequest) -> Command | None:
+        if command.type_field > MAX_TYPE and not self._is_server:
+            raise self.fault(command, f"{command.type_field} is no DBR type")
         channel = self._channel_of(command)
         if channel is None:
             return None

@@ -307,6 +307,7 @@ def test_bulk_reads_are_single_ones_joined() -> None:
         (([9], [6], [1]), "no channel with sid 9"),
         (([3, 3], [6], [1, 70000]), "argument"),
         (([3], [-1], [1]), "cannot send reads"),
+        (([3, 3], [6, 39], [1, 1]), "39 is no DBR type"),
     ],
 )
 def test_bulk_reads_are_policed(rows: Any, match: str) -> None:

@@ -336,6 +336,17 @@ def test_ids_in_use_may_not_be_used_again(pair: CircuitPair) -> None:
     refused_by_peer(pair, WriteNotifyRequest(1, 6, 1, 0, 1), f"ioid 1 is in use; its request is at: {state}")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [ReadNotifyRequest(39, 1, 0, 1), ReadRequest(39, 1, 0, 1), EventAddRequest(65535, 1, 0, 1)],
+    ids=lambda command: type(command).__name__,
+)
+def test_a_type_that_is_none_is_not_asked_for(pair: CircuitPair, command: Command) -> None:
+    """Servers close the circuit without a word; ours gets to say why."""
+    refused_by_us(pair, command, f"{command.type_field} is no DBR type")
+    assert pair.server.receive(command.to_bytes()) == [command]
+
+
 def test_a_subscription_id_in_use_tells_where_its_subscription_is(pair: CircuitPair) -> None:
     pair.to_server(EventAddRequest(6, 1, 0, 2))
     refused_by_peer(pair, EventAddRequest(6, 1, 0, 2), "id 2 is in use; it is at: client SUBSCRIBED, server SUBSCRIBED")
