@@ -398,12 +398,12 @@ class Subscription:
         callback = self._callback
         over = time.monotonic() + _SLICE_SECONDS
         for start in range(0, len(readings), _SLICE):
-            if self.closed:
-                return
             if start and time.monotonic() > over:
                 self._put_back(readings[start:])
                 return
             for reading in readings[start : start + _SLICE]:
+                if self.closed:
+                    return
                 try:
                     callback(reading)
                 except BaseException as error:  # noqa: BLE001  user code
