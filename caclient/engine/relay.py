@@ -6,6 +6,9 @@ the work. So the reader wakes the first (the *runner*), who wakes the next befor
 they ask meanwhile gathers in the circuit's outbox, and the last has it written in one piece.
 
 A caller that follows says so before it asks (``follow``), and leaves on every way out (``leave``).
+
+The handler of a signal may interrupt such a caller and ask something itself. The caller beneath it can pass nothing on
+meanwhile, and so gives up its place first (``make_way``).
 """
 
 from __future__ import annotations
@@ -22,20 +25,23 @@ class Relay:
     *deliver* hands items to their owners; *flush* writes what has gathered. Both are called without the lock.
     """
 
-    __slots__ = ("_deliver", "_flush", "_followers", "_handing", "_lock", "_waiting", "runner")
+    __slots__ = ("_deliver", "_flush", "_followers", "_handing", "_lock", "_waiting", "runner", "threads")
 
     def __init__(self, deliver: Callable[[Sequence[Any]], None], flush: Callable[[], None]) -> None:
         self.runner: Any = None
         """Who has been woken last, and has not woken the next yet."""
+        self.threads: dict[int, Any] = {}
+        """Who follows, by thread."""
         self._deliver = deliver
         self._flush = flush
         self._followers: set[Any] = set()
         self._waiting: deque[Any] = deque()
         self._handing: Sequence[Any] = ()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def follow(self, asker: Any) -> None:
         """Have the answer to *asker* handed on, should it come together with those of others. *Any thread.*"""
+        self.threads[threading.get_ident()] = asker
         self._followers.add(asker)
 
     def leave(self, asker: Any) -> None:
@@ -45,6 +51,21 @@ class Relay:
             running = self.runner is asker
         if running:
             self._pass_on()
+        self.threads.pop(threading.get_ident(), None)
+
+    def make_way(self) -> bool:
+        """Do what the caller beneath has to, if there is one; false if it was interrupted too deep in here.
+
+        *Any thread.*
+        """
+        beneath = self.threads.pop(threading.get_ident(), None)
+        if beneath is None:
+            return True
+        if self._lock._is_owned():  # type: ignore[attr-defined]
+            return False
+        self._followers.discard(beneath)
+        self.rescue()
+        return True
 
     def take(self, items: Sequence[Any]) -> Sequence[Any]:
         """Keep the answers of followers for ``start``, and return the rest. *The reader.*"""
@@ -65,7 +86,7 @@ class Relay:
             self._pass_on()
 
     def rescue(self) -> None:
-        """Ctrl-C struck a follower, perhaps while it passed on: give everyone what is there. *Engine thread.*"""
+        """A follower was interrupted, perhaps while it passed on: give everyone what is there. *Any thread.*"""
         with self._lock:
             kept = [(item, item.owner) for item in (*self._handing, *self._waiting)]
             items = [item for item, owner in kept if owner is not None and not owner.done]
