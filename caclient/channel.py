@@ -441,11 +441,10 @@ class Channel:
             self.note = f"{address[0]}:{address[1]} {self.context.not_serving(address)}"
             self.context.loop.call_at(time.monotonic() + delay, self.search)
             return
-        self.address = address
         self._move(State.CONNECTING)
         self.circuit = circuit = self.context.circuit(address, self.priority)
+        self.address = circuit.address
         circuit.riders[self] = None
-        circuit.doubt_for(_HUNG)
         if circuit.state is CircuitState.OPEN:
             self.circuit_open()
         else:

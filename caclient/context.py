@@ -107,6 +107,8 @@ class Context:
         self._pvs: dict[str, PV] = {}
         self._asleep = False
         self._later: list[Monitor] = []
+        self._unsearched: deque[Channel] = deque()
+        self._searching_soon = False
         if self.config.auto_addr_list:
             interface_addresses()  # its first call is slow, which the engine thread must not be
         self._make_engine()
@@ -180,14 +182,20 @@ class Context:
             if channel is None:
                 cid = next(self._cids)
                 channel = Channel(self, name, priority, cid)
+                self._unsearched.append(channel)
                 self._channels[name, priority] = self._by_cid[cid] = channel
-                fresh = True
-            else:
-                fresh = False
             channel.users += 1
-        if fresh:
-            self.loop.call_soon(channel.search)
+        if self._unsearched and not self._searching_soon:
+            self._search_soon()
         return channel
+
+    def _search_soon(self) -> None:
+        try:
+            self._searching_soon = True
+            self.loop.call_soon(self._search)
+        except BaseException:  # Ctrl-C between the two lines: nobody else would file the call
+            self.loop.call_soon(self._search)
+            raise
 
     def release(self, channel: Channel, monitor: Monitor | None = None) -> None:
         """A user of the channel, and of one of its monitors, has gone. Takes no lock: finalizers call it."""
@@ -329,6 +337,12 @@ class Context:
         for problem in self.config.problems:
             self.log.push(log.warning, problem)
 
+    def _search(self) -> None:
+        """Search the channels that were made since, which may be thousands."""
+        self._searching_soon = False
+        while self._unsearched:
+            self._unsearched.popleft().search()
+
     def wake(self) -> None:
         """In a forked child, at the first use: an engine and circuits of its own. *Any thread.*"""
         if self._asleep:  # looked at first without the lock, for this is called for every PV
@@ -339,11 +353,10 @@ class Context:
             if not self._asleep or self.closed:
                 return
             self._asleep = False
-            channels = list(self._channels.values())
+            self._unsearched = deque(self._channels.values())
         self._start_engine()
         self.loop.call_soon(self._reap)
-        for channel in channels:
-            self.loop.call_soon(channel.search)
+        self._search_soon()
 
     def fall_asleep(self) -> None:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
