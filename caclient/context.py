@@ -144,6 +144,7 @@ class Context:
         if self._asleep:
             self.loop.abandon()  # it was never started
             return
+        self.lanes.ending = True
         done = new_signal()
         self.loop.call_soon(self._close, time.monotonic() + timeout, done)
         if threading.current_thread() is not self.loop.thread:

@@ -240,6 +240,27 @@ def test_whoever_waits_is_told_that_the_context_was_closed(wait):
         assert str(error).endswith("the context has been closed")
 
 
+def test_callbacks_that_wait_while_the_context_closes_are_no_news(serve, caplog):
+    _, context = serve(Record("x", 1.0))
+    pv, nowhere = context.pv("x"), context.pv("nowhere")
+    begun, ended = Recorder(), Recorder()
+
+    def callback(_reading: Any) -> None:
+        begun(1)
+        try:
+            nowhere.get(timeout=PATIENCE)
+        finally:
+            ended(1)
+
+    for _ in range(5):
+        pv.subscribe(callback)
+    begun.wait(5)
+    context.close()
+    ended.wait(5)
+    assert context.lanes.join(PATIENCE)
+    assert not caplog.records
+
+
 def test_a_callback_may_close_the_context(serve):
     _, context = serve(Record("x", 1.0))
     done = Recorder()

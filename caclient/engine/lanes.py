@@ -23,6 +23,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from caclient.errors import ContextClosedError
+
 from .loop import Loop, Timer
 
 log = logging.getLogger("caclient.callbacks")
@@ -102,6 +104,8 @@ class Lanes:
         self._here = _Here()
         self._names = itertools.count(1)
         self._closed = False
+        self.ending = False
+        """The context is about to close: callbacks that wait for it are told so, which is no news."""
         self._watch: Timer | None = None
         self._seen = -1
         self.progress = 0
@@ -263,8 +267,13 @@ class Lanes:
 
 
 def report_error(lane: Lane, error: BaseException) -> None:
-    """Count and log, at most once a second for a lane, what a callback raised. *The lane's worker.*"""
+    """Count and log, at most once a second for a lane, what a callback raised. *The lane's worker.*
+
+    That its context was closed under it is counted only.
+    """
     lane.errors += 1
+    if lane.lanes.ending and isinstance(error, ContextClosedError):
+        return
     now = time.monotonic()
     if now - lane.last_error_logged >= _RELEASE:
         lane.last_error_logged = now

@@ -10,6 +10,7 @@ import pytest
 
 from caclient.engine import lanes as module
 from caclient.engine.lanes import Lanes
+from caclient.errors import ContextClosedError
 from tests.engine.peers import PATIENCE, settle, until
 
 
@@ -179,6 +180,21 @@ def test_what_a_callback_raises_is_logged_and_ends_nothing(lanes, caplog, error)
     assert record.getMessage() == "'x:y': callback raised (1 so far)"
     assert record.exc_info[0] is error
     assert lanes.depth()[1] == 1
+
+
+def test_a_callback_whose_context_closes_is_no_news(lanes, caplog):
+    lane = lanes.lane("one")
+
+    def fail(error):
+        raise error
+
+    lanes.ending = True
+    lane.push(fail, ContextClosedError("the context has been closed"))
+    finish(lane)
+    assert (lane.errors, caplog.records) == (1, [])
+    lane.push(fail, ValueError("of the callback"))
+    finish(lane)
+    assert "of the callback" in caplog.text
 
 
 def test_a_logging_handler_that_raises_ends_nothing(lanes):
