@@ -19,7 +19,7 @@ from caclient.engine import circuits as module
 from caclient.engine import outbox
 from caclient.engine.circuits import Circuit, State, wait
 from caclient.engine.poller import EpollPoller
-from caclient.errors import CATimeoutError, DisconnectedError, LocalProtocolError
+from caclient.errors import CATimeoutError, DisconnectedError, LocalProtocolError, ReentrantError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.commands import (
     EchoRequest,
@@ -260,6 +260,7 @@ def test_what_was_asked_before_is_waited_for(any_poller, up, peer):
     result()
     assert asker.reply.ioid == request.ioid == asker.ioid
     up.circuit.lead(asker, soon())  # done already
+    wait(asker, soon())
 
 
 def test_many_threads_get_their_own_answers(any_poller, make, peer):
@@ -650,6 +651,13 @@ def test_beacons_stand_for_bytes_or_do_not(up):
     assert up.circuit._liveness.next_due() == now + 30.0
 
 
+def test_a_timer_that_comes_too_early_is_set_again(up):
+    up.circuit._timer.cancel()
+    on_engine(up.loop, up.circuit._check_liveness)
+    assert up.circuit._timer.call is not None
+    assert up.circuit.state is State.OPEN
+
+
 def test_timers_of_a_closed_circuit_do_nothing(up):
     on_engine(up.loop, up.circuit.close, "over")
     for late in (up.circuit._check_liveness, up.circuit._rearm, up.circuit._echo, up.circuit._set_unresponsive):
@@ -941,3 +949,86 @@ def test_ctrl_c_on_a_follower_leaves_the_others_their_answers(up, peer, monkeypa
         circuit.exchange(read(), Asker(), soon())
     assert other().reply.data[0] == 42
     assert circuit._relay._followers == set()
+
+
+def test_an_answer_that_others_see_too_is_not_overtaken_by_updates(up, peer, loop):
+    """A monitor takes it as well: handed on later, its value would go back in time."""
+    circuit = up.circuit
+    circuit._can_lead = False
+    order = []
+
+    class Shared(Asker):
+        follows = False
+
+        def receive(self, command):
+            order.append("answer")
+            super().receive(command)
+
+    class Watch(Sink):
+        def receive(self, item):
+            order.append("update")
+            super().receive(item)
+
+    number = on_engine(loop, circuit.subscribe, circuit.core.channels[1], LONG, 1, 5, sink := Watch())
+    circuit.flush()
+    shared = Shared()
+    results = [in_thread(get, circuit), in_thread(circuit.exchange, read(), shared, soon())]
+    first, second = (peer.hear(ReadNotifyRequest).ioid for _ in range(2))
+    peer.say(
+        ReadNotifyResponse(1, LONG, 1, NORMAL, second if first == shared.ioid else first),
+        ReadNotifyResponse(1, LONG, 1, NORMAL, shared.ioid),
+        EventAddResponse(2, LONG, 1, NORMAL, number),
+    )
+    sink.next()
+    for result in results:
+        result()
+    assert order == ["answer", "update"]
+
+
+# ---- handlers of signals that use the circuit they interrupted
+
+
+def test_a_put_by_a_handler_leaves_when_the_interrupted_code_goes_on(up, peer):
+    circuit = up.circuit
+    with circuit.lock:
+        circuit.send(WriteRequest(1, LONG, 1, 7, 1))
+        circuit.post(WriteRequest(2, LONG, 1, 7, 1))
+        circuit._outbox._size += 2 * outbox.ROOM
+        circuit.post(WriteRequest(3, LONG, 1, 7, 1), soon(-1.0))  # it cannot wait for room
+        assert circuit.pending > 0
+    assert [peer.hear(WriteRequest).data[0] for _ in range(3)] == [1, 2, 3]
+    settle(up.loop)
+
+
+@pytest.mark.parametrize("way", ["exchange", "lead", "ask", "send_reads"])
+def test_a_handler_that_would_wait_for_what_it_interrupted_is_told(up, way):
+    circuit = up.circuit
+    calls = {
+        "exchange": lambda: circuit.exchange(read(), Asker(), soon()),
+        "lead": lambda: circuit.lead(Asker(), soon()),
+        "ask": lambda: circuit.ask(read(), Asker()),
+        "send_reads": lambda: circuit.send_reads([7], [LONG], [1], Asker()),
+    }
+    with circuit.lock, pytest.raises(ReentrantError, match="has interrupted caclient halfway"):
+        calls[way]()
+    assert circuit.core.ioids == {}
+
+
+def test_a_handler_that_interrupted_a_read_or_the_relay_is_told(up):
+    circuit = up.circuit
+    with circuit._seat:
+        circuit._reading = True
+        with pytest.raises(ReentrantError):
+            get(circuit)
+        circuit._reading = False
+    circuit._relay.follow(Asker())
+    with circuit._relay._lock, pytest.raises(ReentrantError):
+        get(circuit)
+
+
+def test_what_is_forgotten_is_all_of_one_owner(up, peer):
+    mine, other = Asker(), Asker()
+    up.circuit.send_reads([7] * 3, [LONG] * 3, [1] * 3, mine)
+    up.circuit.ask(read(), other)
+    up.circuit.forget_all(mine)
+    assert list(up.circuit.core.ioids) == [other.ioid]

@@ -11,6 +11,7 @@ import pytest
 
 from caclient.engine import outbox as module
 from caclient.engine.outbox import GATHERED, JOIN, ROOM, Outbox
+from tests.striking import each_strike
 
 PATIENCE = 20.0
 
@@ -154,3 +155,36 @@ def test_little_progress_makes_no_room(kernel: Kernel, monkeypatch: pytest.Monke
     kernel.box.unblock()
     assert given == []
     assert kernel.box.blocked
+
+
+@pytest.mark.parametrize("room", [1 << 40, 100, 7])
+def test_an_interrupt_at_any_bytecode_loses_doubles_and_turns_nothing(room: int) -> None:
+    """Who queued it was struck; the next to write finds everything in order."""
+    commands = [[b"<%d>" % number, b"%d" % number * 20] for number in range(5)]
+    for strike in each_strike(watched="engine/outbox.py", everywhere=True):
+        kernel = Kernel(room)
+        kernel.box.connect(kernel.send)
+        queued: list[bytes] = []
+        current: list[bytes] = []
+        try:
+            with strike:
+                for number, current in enumerate(commands):
+                    if number % 2:
+                        kernel.box.gather(current, number / 1000)
+                    else:
+                        kernel.box.put(current)
+                        kernel.box.write()
+                    queued += current
+                    kernel.room = room
+                    kernel.box.unblock()
+        except KeyboardInterrupt:
+            assert strike.struck
+        kernel.room = 1 << 40
+        kernel.box.unblock()
+        whole = b"".join(queued)
+        assert kernel.stream in (whole, whole + b"".join(current)), strike.where
+        assert (kernel.box.size, bool(kernel.box), kernel.box.full) == (0, False, False)
+        kernel.box.put([b"end"])
+        kernel.box.write()
+        assert kernel.stream.endswith(b"end"), strike.where
+        assert kernel.box.size == 0

@@ -141,3 +141,49 @@ def test_threads_that_share_a_circuit_all_get_their_own_answers(serve: Any) -> N
         thread.join(max(0.0, deadline - time.monotonic()))
         assert not thread.is_alive()
     assert wrong == []
+
+
+# ---- a signal's handler that asks while its own thread follows
+
+
+def test_the_caller_beneath_a_handler_makes_way(stage: Stage) -> None:
+    one, two, three = stage.callers  # all of this thread: it is the last that counts
+    stage.answer(three, one, two)
+    stage.relay.start()
+    assert (stage.told, stage.relay.runner) == ([three], three)
+    assert stage.relay.make_way()  # the handler has interrupted three, who cannot wake the others meanwhile
+    assert (stage.told, stage.relay.runner, stage.flushes) == ([three, one, two], None, 1)
+    assert stage.relay.make_way()
+    stage.relay.leave(three)
+    assert stage.told == [three, one, two]
+
+
+def test_a_caller_interrupted_within_the_relay_cannot_make_way(stage: Stage) -> None:
+    with stage.relay._lock:
+        assert not stage.relay.make_way()
+
+
+def test_an_answer_whose_delivery_was_finished_by_another_is_left_alone(stage: Stage) -> None:
+    one, two, _ = stage.callers
+    stage.answer(one, two)
+    stage.relay.start()
+    stage.relay._waiting[0].owner = None  # as a request leaves it
+    stage.relay.rescue()
+    assert stage.told == [one]
+
+
+def test_a_later_hand_over_is_not_forgotten_by_an_earlier_one(stage: Stage) -> None:
+    one, two, three = stage.callers
+    stage.answer(one, two, three)
+    stage.relay.start()
+    deliver = stage.relay._deliver
+
+    def quick(items: Any) -> None:
+        deliver(items)
+        stage.relay._deliver = lambda _items: None
+        stage.relay._handing = later  # the one just woken has gone on to the next
+
+    later = [Answer(three)]
+    stage.relay._deliver = quick
+    stage.relay.leave(one)
+    assert stage.relay._handing is later
