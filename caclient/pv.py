@@ -290,7 +290,8 @@ class PV:
         waited = time.monotonic() - started
         if not self.connected:
             raise self._channel.unready(waited)
-        raise CATimeoutError(f"'{self.pvname}': condition not met in {waited:.3f} s; last value: {last}")
+        seen = f"last value: {last}{updates.excuse}"
+        raise CATimeoutError(f"'{self.pvname}': condition not met in {waited:.3f} s; {seen}")
 
     # -- callbacks in pyepics' form ------------------------------------------------------------------------------------
 

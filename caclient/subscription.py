@@ -72,6 +72,7 @@ class Monitor:
         "fresh",
         "last",
         "mask",
+        "refusal",
         "renewed",
         "renewing",
         "sinks",
@@ -95,6 +96,8 @@ class Monitor:
         """A value is to be told in any case, changed or not: the server has been silent."""
         self.renewed: Reading | None = None
         """What a read told the callbacks, until updates have caught up with it."""
+        self.refusal = ""
+        """Why the server sends no updates on the present connection, if it said so."""
         self.sinks: tuple[Subscription, ...] = ()
 
     # -- engine thread -------------------------------------------------------------------------------------------------
@@ -110,6 +113,7 @@ class Monitor:
         if self.automatic and not self.sinks and channel.count >= AUTO_MONITOR:
             return
         count = core.count_for(1 if channel.count == 1 else 0)
+        self.refusal = ""
         try:
             self.core_id = circuit.subscribe(core, channel.time_type, count, self.mask, self)
         except CAError:
@@ -130,6 +134,7 @@ class Monitor:
         """The circuit has gone, and the subscription with it. *Engine thread.*"""
         self.core_id = self.renewed = None
         self.fresh = self.renewing = False
+        self.refusal = ""
 
     def refresh(self) -> None:
         """Read the value once: the server has been silent, but holds the subscription. *Engine thread.*"""
@@ -196,7 +201,8 @@ class Monitor:
         elif type(item) is EventAddResponse:
             self.take(item)
         elif type(item) is ErrorResponse:
-            self.channel.context.log.push(_log_refusal, (self.channel.name, item.status))
+            self.refusal = f"the server refused the subscription: {item.status.name}: {item.status.description}"
+            self.channel.context.log.push(_log_refusal, (self.channel.name, self.refusal))
 
     def take(self, update: Any) -> None:
         """A single update. *The thread that reads the circuit.*
@@ -442,6 +448,12 @@ class Updates:
         """Updates that were pushed out by newer ones before they were taken."""
         return self._pushed_out + self._subscription.dropped
 
+    @property
+    def excuse(self) -> str:
+        """What the server has said about sending none, as the end of a sentence."""
+        refusal = self._subscription.monitor.refusal
+        return refusal and f"; {refusal}"
+
     def _put(self, reading: Reading) -> None:
         limit = min(self._limit, _room(reading))
         with self._lock:
@@ -505,7 +517,7 @@ class Updates:
         waited = self._timeout or 0.0
         if not self._channel.connected:
             return self._channel.progress(waited)
-        return f"'{self._channel.name}': no update within {waited:g} s"
+        return f"'{self._channel.name}': no update within {waited:g} s{self.excuse}"
 
     def close(self) -> None:
         """End the subscription; who waits is told."""
@@ -535,6 +547,5 @@ def _room(reading: Reading) -> int:
     return max(1, LIMIT_BYTES // size) if size else LIMIT
 
 
-def _log_refusal(what: tuple[str, Any]) -> None:
-    name, status = what
-    log.warning("'%s': the server refused the subscription: %s: %s", name, status.name, status.description)
+def _log_refusal(what: tuple[str, str]) -> None:
+    log.warning("'%s': %s", *what)

@@ -118,6 +118,15 @@ def test_a_refused_subscription_is_logged(pair, caplog):
     pv.channel.context.log.push(done, None)
     done.wait(1)
     assert "'x': the server refused the subscription: ECA_ALLOCMEM" in caplog.text
+    with pytest.raises(CATimeoutError, match=r"last value: .*; the server refused the subscription: ECA_ALLOC"):
+        pv.wait_for(lambda value: False, 0.01)
+    with pv.updates(timeout=0.01) as updates:
+        next(updates)
+        with pytest.raises(CATimeoutError, match=r"no update within 0.01 s; the server refused the subscription"):
+            next(updates)
+    pv.channel.context.loop.call_soon(pv._monitor.lost)
+    with pytest.raises(CATimeoutError, match=r"last value: [^;]*$"):
+        pv.wait_for(lambda value: False, 0.01)
 
 
 def test_one_subscription_and_a_fresh_value_after_each_outage(pair):
