@@ -615,6 +615,7 @@ class Channel:
         circuit, core, state = self.circuit, self.core, self.state
         self._move(State.CLOSED)
         self._release_waiters()
+        self.properties = None
         if circuit is None:
             return
         if state is State.UNRESPONSIVE:

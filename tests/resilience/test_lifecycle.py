@@ -130,6 +130,12 @@ def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
             if number % 64 == 2:
                 pv.get(timeout=5)
 
+    def objects() -> tuple[int, int]:
+        gc.collect()
+        channels = [each for each in gc.get_objects() if type(each) is Channel and each.context is context]
+        monitors = [each for each in gc.get_objects() if type(each) is Monitor and each.channel.context is context]
+        return len(channels), len(monitors)
+
     churn(100)
     eventually(lambda: server.channels == 1)
     before = Snapshot.now()
@@ -139,10 +145,7 @@ def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
     eventually(lambda: context.report().channels == {"ready": 1})
     assert len(context.searches.schedule) == 0
     assert keeps.get(use_monitor=False) == 2.5
-    gc.collect()
-    channels = [each for each in gc.get_objects() if type(each) is Channel and each.context is context]
-    monitors = [each for each in gc.get_objects() if type(each) is Monitor and each.channel.context is context]
-    assert (len(channels), len(monitors)) == (1, 1)
+    eventually(lambda: objects() == (1, 1))
     eventually(lambda: len(context.circuits) == 1)
     assert [left for left in before.left_behind(6.0) if "lane" not in left] == []
 
