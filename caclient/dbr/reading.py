@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,7 +25,7 @@ class Limits(NamedTuple):
     control: tuple[float | None, float | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ControlInfo:
     """What changes seldom: units, precision, limits, names of states. None is "this type has none"."""
 
@@ -41,6 +40,17 @@ class ControlInfo:
     upper_ctrl_limit: float | None = None
     lower_ctrl_limit: float | None = None
     enum_strs: tuple[str, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ControlInfo) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        """All there is, with a limit that is not set (NaN) equal to itself."""
+        values = (self.units, self.precision, *(getattr(self, name) for name in LIMITS), self.enum_strs)
+        return tuple("unset" if value != value else value for value in values)
 
     @property
     def limits(self) -> Limits:
@@ -61,13 +71,8 @@ class ControlInfo:
             units=None if metadata.units is None else to_text(metadata.units),
             precision=metadata.precision,
             enum_strs=tuple(map(to_text, metadata.enum_strings or ())),
-            **{name: _one_nan(getattr(metadata, name)) for name in LIMITS},
+            **{name: getattr(metadata, name) for name in LIMITS},
         )
-
-
-def _one_nan(limit: float | None) -> float | None:
-    """The same; NaN as one object, for the same metadata are to be equal though NaN is not equal to itself."""
-    return math.nan if limit is not None and math.isnan(limit) else limit
 
 
 _NO_CONTROL = ControlInfo()

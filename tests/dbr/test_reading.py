@@ -100,12 +100,11 @@ def test_equality_is_safe_with_arrays():
 
 
 def test_limits_that_are_not_set_are_equal():
-    made = [
-        ControlInfo.from_metadata(Metadata(units=b"mm", upper_alarm_limit=float("nan"), lower_alarm_limit=1.0))
-        for _ in range(2)
-    ]
-    assert made[0] == made[1]
-    assert made[0] is not None and made[0].lower_alarm_limit == 1.0
+    made = ControlInfo.from_metadata(Metadata(units=b"mm", upper_alarm_limit=float("nan"), lower_alarm_limit=1.0))
+    copied = pickle.loads(pickle.dumps(made))
+    assert (made, hash(made)) == (copied, hash(copied))
+    assert made != ControlInfo("mm", lower_alarm_limit=1.0)
+    assert made != ("mm",)
 
 
 def test_copies_and_pickles():
