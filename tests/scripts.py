@@ -22,6 +22,9 @@ def say(text):
 
 """
 
+_PYTHON = ("-W", "ignore:This process:DeprecationWarning")
+"""Python 3.12 and newer warn of every fork of a process with threads; what else is said is a complaint."""
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -42,7 +45,7 @@ def run(
 ) -> Ended:
     """Run a program that sees the server at `address` only; when it says the first of `after`, do the second."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _FRAME + textwrap.dedent(program), *names],
+        [sys.executable, *_PYTHON, "-c", _FRAME + textwrap.dedent(program), *names],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
