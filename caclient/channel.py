@@ -314,6 +314,9 @@ class Channel:
             self.put(data_type, count, data, deadline)  # nothing has left: send it on the next connection
         except LocalProtocolError as error:
             raise self.ended(error) from None
+        except BaseException:  # Ctrl-C, or another signal's handler
+            self.puts += 1  # it may have been sent; one too many only has the server asked once more
+            raise
         else:
             self.puts += 1
 

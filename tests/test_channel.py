@@ -157,6 +157,16 @@ def test_the_circuit_refuses_what_is_sent(channel, monkeypatch, error, text):
     assert channel.puts == 0
 
 
+def test_a_put_that_was_interrupted_may_have_been_sent(channel, monkeypatch):
+    def interrupted(*_args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(channel.circuit, "post", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        channel.put(ChannelType.DOUBLE, 1, 2.0, deadline(1))
+    assert channel.puts == 1
+
+
 def test_what_meets_a_dying_circuit_goes_on_with_the_next(channel, monkeypatch):
     circuit = channel.circuit
 

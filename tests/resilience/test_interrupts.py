@@ -236,3 +236,12 @@ def test_a_handler_that_waits_gets_its_answer_or_is_told_why_not(
         stage.check(strike.where)
     assert set(told) == {"answer", "error"}
     assert time.monotonic() - started < PATIENCE
+
+
+def test_an_interrupted_put_that_was_sent_is_seen_by_the_next_get(stage: Stage) -> None:
+    """The value in memory is older: the server has to be asked."""
+    for number, strike in enumerate(each_strike()):
+        with contextlib.suppress(KeyboardInterrupt), strike:
+            stage.watched.put(100.0 + number)
+        value = stage.watched.get(timeout=PATIENCE)
+        assert value == stage.watched.get(timeout=PATIENCE, use_monitor=False), strike.where
