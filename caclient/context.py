@@ -64,6 +64,8 @@ _LASTING: Final = 5.0
 """Seconds that a connection has to last for what failed before it to be forgiven."""
 _LATER: Final = 0.02
 """Seconds that monitors which only fill a cache leave to channels that are being made."""
+_STALE: Final = 30.0
+"""Seconds after the last failure of an address from which on the report leaves it out: nothing tries it any more."""
 _HOLD: Final = 2.0
 """Seconds for which a daemon thread is held while the interpreter ends, which takes less."""
 _LOG_LINES: Final = 1000
@@ -427,7 +429,12 @@ class Context:
     def refusing(self) -> dict[Address, int]:
         """The addresses that answer searches but do not serve, and how often each was tried in vain. *Any thread.*"""
         serving = {circuit.address for circuit in list(self.circuits.values()) if circuit.served}
-        return {address: failed.attempts for address, failed in list(self._failures.items()) if address not in serving}
+        since = time.monotonic() - _STALE
+        return {
+            address: failed.attempts
+            for address, failed in list(self._failures.items())
+            if address not in serving and failed.until > since
+        }
 
     def created(self, circuit: Circuit) -> None:
         """A channel was made there. *Engine thread.*"""

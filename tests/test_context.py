@@ -168,13 +168,16 @@ def idle(context: Context) -> None:
     done.wait(1)
 
 
-def test_a_server_that_accepts_no_connection_is_left_alone_for_a_while():
+def test_a_server_that_accepts_no_connection_is_left_alone_for_a_while(monkeypatch):
     with FaultServer({"x": 1.0}, tcp=Tcp.REFUSE) as server, Context(server.client_config()) as context:
         pv = context.pv("x")
         with pytest.raises(caclient.CATimeoutError) as caught:
             pv.get(timeout=0.5)
         assert "refused" in str(caught.value).lower()
         assert len(server.searches) < 20
+        assert list(context.refusing()) == [server.tcp_address]
+        monkeypatch.setattr(module, "_STALE", -60.0)
+        assert context.refusing() == {}
         server.move(Tcp.SERVE)
         assert pv.get(timeout=PATIENCE) == 1.0
 
