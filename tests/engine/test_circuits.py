@@ -869,9 +869,8 @@ def test_while_somebody_reads_the_engine_thread_does_not(up):
 
 
 INTERRUPTED = """
-import signal, sys, threading, random, time
+import signal, sys, threading, random
 from caclient import Context, PV
-from caclient.errors import CAError
 context = Context(addr_list=[sys.argv[1]], repeater_port=0)
 pv = context.pv("t:ao", auto_monitor=False)
 pv.get(timeout=10)
@@ -884,23 +883,11 @@ while left:
     try:
         timer.start()
         while True:
-            try:
-                pv.get(timeout=10)
-            except CAError as error:
-                if "interrupted" not in str(error) and "not connected" not in str(error):
-                    raise
+            pv.get(timeout=10)
     except KeyboardInterrupt:
         caught += 1
     timer.join()
-over = time.monotonic() + 10
-while time.monotonic() < over:  # the last strike may have cost the circuit: it comes back by itself
-    try:
-        pv.get(timeout=10)
-        break
-    except CAError:
-        pass
-else:
-    sys.exit(3)
+pv.get(timeout=10)
 print(caught, threading.active_count())
 context.close()
 """
