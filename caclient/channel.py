@@ -35,6 +35,7 @@ from caclient.errors import (
     BadValueError,
     CAError,
     CATimeoutError,
+    DecodeError,
     DisconnectedError,
     LocalProtocolError,
 )
@@ -257,9 +258,18 @@ class Channel:
             return request.exchange(circuit, command, deadline)
 
     def reading(self, reply: Any) -> Reading:
-        """An answer as a user holds it; arrays are read-only if they are shared."""
-        if self.decode is not None and reply.data_type == self.time_type:
-            return self.decode(reply.payload, 0, self.control)
+        """An answer as a user holds it; arrays are read-only if they are shared.
+
+        :raises DecodeError: if the server has not sent what it said.
+        """
+        try:
+            if self.decode is not None and reply.data_type == self.time_type:
+                return self.decode(reply.payload, 0, self.control)
+            return self._general_reading(reply)
+        except DecodeError as error:
+            raise DecodeError(f"'{self.name}': {self.circuit_name} sent nonsense: {error}") from None
+
+    def _general_reading(self, reply: Any) -> Reading:
         payload = reply.payload
         own = (
             isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly

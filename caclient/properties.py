@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from caclient.dbr import ControlInfo, ctrl_type, decode_reading
-from caclient.errors import CAError
+from caclient.dbr import ControlInfo, ctrl_type
+from caclient.errors import CAError, DecodeError
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
 from caclient.request import FreshRequest
 from caclient.subscription import DBE_PROPERTY
@@ -76,22 +76,22 @@ class Properties:
         """They have changed, or the server says why it will not tell. *The thread that reads the circuit.*"""
         if type(item) is not EventAddResponse or not item.status.success:
             return
-        before = self._channel.control or _BLANK
-        if _says_less(self._decode(item), before):
+        control = self._decode(item)
+        if _says_less(control, self._channel.control or _BLANK):
             self._channel.context.on_engine(self.ask)
         else:
-            self._take(item)
+            self._channel.control = control
 
     def _answered(self, reply: Any) -> None:
         self._asked = False
-        self._take(reply)
-
-    def _take(self, reply: Any) -> None:
         self._channel.control = self._decode(reply)
 
     def _decode(self, reply: Any) -> ControlInfo:
-        scalar = self._channel.count == 1
-        return decode_reading(reply.data_type, reply.data_count, reply.payload, scalar).control or _BLANK
+        """What the server says, or what is known if that is nonsense."""
+        try:
+            return self._channel.reading(reply).control or _BLANK
+        except DecodeError:
+            return self._channel.control or _BLANK
 
 
 def _says_less(control: ControlInfo, before: ControlInfo) -> bool:

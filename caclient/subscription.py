@@ -26,7 +26,7 @@ from typing_extensions import Self
 from caclient.dbr import ChannelType, Reading
 from caclient.engine.lanes import Lane, report_error
 from caclient.engine.signals import await_signal, new_signal
-from caclient.errors import CAError, CATimeoutError, DisconnectedError
+from caclient.errors import CAError, CATimeoutError, DecodeError, DisconnectedError
 from caclient.protocol.commands import (
     ErrorResponse,
     EventAddResponse,
@@ -97,7 +97,7 @@ class Monitor:
         self.renewed: Reading | None = None
         """What a read told the callbacks, until updates have caught up with it."""
         self.refusal = ""
-        """Why the server sends no updates on the present connection, if it said so."""
+        """Why there are no updates on the present connection: refused, or nonsense."""
         self.sinks: tuple[Subscription, ...] = ()
 
     # -- engine thread -------------------------------------------------------------------------------------------------
@@ -209,15 +209,14 @@ class Monitor:
 
         Nothing happens if there is no value (no read access, or it cannot be had: access rights or the alarm tell).
         """
-        if update.status.success:
-            reading = _shared(self.channel.reading(update))
-            if self.renewed is None or not self._is_past(reading, self.renewed):
-                self._tell(reading)
+        reading = self._shared_reading(update) if update.status.success else None
+        if reading is not None and (self.renewed is None or not self._is_past(reading, self.renewed)):
+            self._tell(reading)
 
     def renew(self, reply: Any) -> None:
         """The answer to ``refresh``, unless an update has been quicker. *The thread that reads the circuit.*"""
-        reading = _shared(self.channel.reading(reply))
-        if self.renewing or reading != self.told:
+        reading = self._shared_reading(reply)
+        if reading is not None and (self.renewing or reading != self.told):
             self._tell(reading)
             self.renewed = reading
 
@@ -241,10 +240,20 @@ class Monitor:
         """
         if not reply.status.success:
             return None
-        reading = _shared(self.channel.reading(reply))
-        if self.fresh:  # or else nothing would bring the cache up to date again
+        reading = self._shared_reading(reply)
+        if self.fresh and reading is not None:  # or else nothing would bring the cache up to date again
             self.last = reading
         return reading
+
+    def _shared_reading(self, reply: Any) -> Reading | None:
+        """What many will see, so that an array cannot be written to; None, and a word in the log, if it is nonsense."""
+        try:
+            return _shared(self.channel.reading(reply))
+        except DecodeError as error:
+            if not self.refusal:
+                self.refusal = str(error).removeprefix(f"'{self.channel.name}': ")
+                self.channel.context.log.push(_log_refusal, (self.channel.name, self.refusal))
+            return None
 
     def _take_run(self, run: UpdateRun) -> None:
         rows = run.rows

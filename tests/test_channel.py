@@ -24,8 +24,10 @@ from caclient import (
 )
 from caclient.channel import Channel, State
 from caclient.dbr.decode import run_dtype
+from caclient.errors import DecodeError
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
+from caclient.protocol.header import Header
 from tests.faults import FaultServer, Tcp
 from tests.recorder import PATIENCE, Recorder
 
@@ -382,6 +384,13 @@ def test_metadata_are_asked_for_ahead_of_the_first_update(channel):
     channel.read(deadline(PATIENCE))
     assert channel.fetch_control(deadline(PATIENCE)).units == "mm"
     assert channel.reading(ca.ReadNotifyResponse(2.0, ChannelType.DOUBLE, 1, 1, 1)).value == 2.0
+
+
+@pytest.mark.parametrize("kind", [ChannelType.TIME_DOUBLE, ChannelType.CTRL_DOUBLE, 99])
+def test_nonsense_is_blamed_on_the_server(channel, kind):
+    reply = ca.ReadNotifyResponse.from_header(Header(15, 8, kind, 1, 1, 1), bytes(8))
+    with pytest.raises(DecodeError, match=rf"^'x': {channel.circuit_name} sent nonsense: .*(got 8|99)$"):
+        channel.reading(reply)
 
 
 def test_a_large_array_is_decoded_where_it_lies(serve):

@@ -141,6 +141,7 @@ def test_a_refusal_leaves_what_is_known(pair):
     properties = pv.channel.properties
     properties.receive(update(status=240, units=b"m"))
     properties.receive(SimpleNamespace(status=80))
+    properties.receive(ca.EventAddResponse.from_header(Header(1, 8, CTRL, 1, 1, 1), bytes(8)))
     assert pv.units == "mm"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from functools import partial
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from caclient.dbr.decode import run_dtype
 from caclient.engine.lanes import Lanes
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
+from caclient.protocol.header import Header
 from caclient.protocol.runs import UpdateRun
 from caclient.subscription import Subscription
 from tests.recorder import PATIENCE, Recorder
@@ -126,6 +128,32 @@ def test_a_refused_subscription_is_logged(pair, caplog):
             next(updates)
     pv.channel.context.loop.call_soon(pv._monitor.lost)
     with pytest.raises(CATimeoutError, match=r"last value: [^;]*$"):
+        pv.wait_for(lambda value: False, 0.01)
+
+
+def nonsense() -> Any:
+    """Eight bytes of a value that takes twenty-four."""
+    return ca.EventAddResponse.from_header(Header(1, 8, ChannelType.TIME_DOUBLE, 1, 1, 1), bytes(8))
+
+
+def test_an_update_that_is_nonsense_is_told_and_harms_nothing(pair, caplog):
+    ioc, pv = pair
+    heard = Recorder()
+    with pv.subscribe(heard):
+        heard.wait(1)
+        monitor, context = pv._monitor, pv.channel.context
+        for use in (monitor.receive, monitor.receive, monitor.renew, monitor.keep):
+            context.loop.call_soon(use, nonsense())
+        done = Recorder()
+        context.loop.call_soon(context.log.push, done, None)
+        done.wait(1)
+        ioc["x"].post(5.0)
+        assert values(heard.wait(2)) == [0.0, 5.0]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    where = f"{pv.host} sent nonsense: TIME_DOUBLE with 1 values needs 24 bytes of payload, got 8"
+    assert record.getMessage() == f"'x': {where}"
+    with pytest.raises(CATimeoutError, match=re.escape(f"; {where}")):
         pv.wait_for(lambda value: False, 0.01)
 
 
