@@ -46,15 +46,20 @@ def whole(call: Callable[[], _Result]) -> _Result:
         return call()
     note = _Note()
     try:
-        try:
-            _signal.signal(_signal.SIGINT, note)
-            return call()
-        finally:
-            _put_back(handler, note)
-    finally:  # once more, for the handler of another signal may have raised in there
+        _signal.signal(_signal.SIGINT, note)
+        result = call()
         _put_back(handler, note)
+    except BaseException:
+        try:
+            _put_back(handler, note)
+        finally:  # once more, for the handler of another signal may have raised in there
+            _put_back(handler, note)
         if note.called_with is not None:
             handler(*note.called_with)
+        raise
+    if note.called_with is not None:
+        handler(*note.called_with)
+    return result
 
 
 def _put_back(handler: Callable[..., Any], note: _Note) -> None:

@@ -114,7 +114,8 @@ class Outbox:
     def write(self) -> None:
         """Write until all is gone or the kernel is full."""
         queue, took, send = self._queue, self._took, self._send
-        self._settle()
+        if took or (queue and not queue[0]):
+            self._settle()
         while queue and not self.blocked and send is not None:
             self._head = head = self._joined() if len(queue) > 1 else queue[0]
             try:

@@ -147,9 +147,7 @@ def same_as_written(theirs: Any, written: Any) -> bool:
     return bool(theirs == written) or written == "Done"
 
 
-def test_metadata_are_seen_to_change(
-    own_softioc: SoftIoc, make_context: Callable[..., Context]
-) -> None:
+def test_metadata_are_seen_to_change(own_softioc: SoftIoc, make_context: Callable[..., Context]) -> None:
     context = make_context(own_softioc)
     ai, mbbi = context.pv("t:ai"), context.pv("t:mbbi")
     heard = Recorder()
