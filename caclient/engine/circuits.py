@@ -163,7 +163,7 @@ class Circuit:
         self._can_lead = False
         self._shut = False
         self._led = False
-        self._relay = Relay(self._deliver, self.flush)
+        self._relay = Relay(self._deliver, self._relay_over)
 
     @property
     def name(self) -> str:
@@ -506,6 +506,8 @@ class Circuit:
             except BaseException:
                 self._leave_seat()
                 raise
+            finally:
+                self._loop.call_soon(self._hand_back)
             raise
         if not waiter.done:
             wait(waiter, deadline)
@@ -537,11 +539,28 @@ class Circuit:
             return
         if self._reading:
             self._over(_TORN_READ, reset=True)
-        self._led = False
-        self._watch()
+        relayed = self._relay.runner is not None  # somebody will be the next leader at once, or the last hands back
+        if not relayed:
+            self._led = False
+            self._watch()
         self._seat.release()
         if self._shut:
             self._close_socket()
+        if relayed and self._relay.runner is None:
+            self._hand_back()
+
+    def _relay_over(self) -> None:
+        self.flush()
+        self._hand_back()
+
+    def _hand_back(self) -> None:
+        """Let the selector thread read again, unless there is a leader, who will do so on leaving. *Any thread.*"""
+        if self._led and not self._seat._is_owned() and self._seat.acquire(blocking=False):  # type: ignore[attr-defined]
+            self._led = False
+            self._watch()
+            self._seat.release()
+            if self._shut:
+                self._close_socket()
 
     def _watch(self) -> None:
         """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""

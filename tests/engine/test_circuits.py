@@ -757,6 +757,47 @@ def test_a_second_ctrl_c_while_leaving_the_seat_leaves_it_all_the_same(up, peer,
     assert result().done
 
 
+def test_while_answers_are_handed_on_the_seat_is_left_to_the_next_caller(up, peer):
+    """One of those who are about to be woken will lead: the engine thread would be woken for nothing."""
+    circuit, relay = up.circuit, up.circuit._relay
+    assert circuit._take_seat()
+    relay.runner = object()
+    circuit._leave_seat()
+    assert circuit._led
+    assert circuit._take_seat()
+    relay.runner = None
+    circuit._relay_over()
+    assert circuit._led, "there is a leader, who sees to it"
+    circuit._leave_seat()
+    assert not circuit._led
+
+
+def test_if_nobody_leads_the_last_of_a_relay_hands_back(up, peer):
+    circuit, relay = up.circuit, up.circuit._relay
+    assert circuit._take_seat()
+    relay.runner = object()
+    circuit._leave_seat()
+    relay.runner = None
+    circuit._relay_over()
+    assert not circuit._led
+    asker = Asker()
+    circuit.ask(read(), asker)
+    answer(peer)
+    wait(asker, soon())
+    assert asker.done
+
+
+def test_a_relay_that_ends_while_the_leader_leaves_is_seen(up, monkeypatch):
+    circuit, relay = up.circuit, up.circuit._relay
+    assert circuit._take_seat()
+    relay.runner = object()
+    circuit._shut = True  # what is looked at between leaving and looking again
+    monkeypatch.setattr(circuit, "_close_socket", lambda: setattr(relay, "runner", None))
+    circuit._leave_seat()
+    assert not circuit._led
+    circuit._shut = False
+
+
 def test_closing_never_waits_for_who_reads(up):
     """He may be stopped, and the engine thread has others to serve; he closes the socket when he leaves."""
     circuit = up.circuit
