@@ -52,12 +52,12 @@ def main() -> None:
     with running_servers(_scalar_count(cases, options.quick)) as servers:
         outcomes = run_all(servers, cases, clients, rounds, options.quick, _tell)
     lines = report.lines_of((row for case in cases for row in case.rows), report.collect(outcomes))
-    print(report.table(lines, clients))
-    for failure in report.failures(outcomes):
-        print("failed:", failure)
     if options.json:
         chosen_options = {"quick": options.quick, "full": options.full, "rounds": rounds}
         options.json.write_text(json.dumps(report.as_json(lines, outcomes, chosen_options), indent=1))
+    print(report.table(lines, clients))
+    for failure in report.failures(outcomes):
+        print("failed:", failure)
     if options.plot:
         from tests.benchmarks.plot import draw
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import inf, isfinite
 from pathlib import Path
 
 from tests.benchmarks.cases import PEERS
@@ -17,7 +18,7 @@ def draw(lines: Iterable[Line], file: Path) -> None:
     figure = Figure(figsize=(9, 1.2 + 0.32 * len(shown)), layout="constrained")
     axes = figure.add_subplot()
     for peer in PEERS:
-        dots = [(line.advantages[peer], i) for i, line in enumerate(shown) if peer in line.advantages]
+        dots = [(times, i) for i, line in enumerate(shown) if isfinite(times := line.advantages.get(peer, inf))]
         if dots:
             axes.scatter(*zip(*dots, strict=True), s=28, label=peer)
     axes.set_xscale("log")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import subprocess
@@ -86,9 +87,11 @@ def _cells(line: Line, clients: tuple[str, ...]) -> list[str]:
 
 
 def number(value: float | None) -> str:
-    """Three digits that count, thousands apart; a dash for nothing."""
+    """Three digits that count, thousands apart; a dash for nothing, inf for the advantage of none over some."""
     if value is None:
         return "-"
+    if math.isinf(value):
+        return "inf"
     if abs(value) >= 1000:
         digits = 3 - len(str(int(abs(value))))
         return f"{round(value, digits):,.0f}"
