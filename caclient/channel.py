@@ -310,7 +310,8 @@ class Channel:
 
     def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value without asking for an answer; a refusal by the server is logged."""
-        self.require(deadline)
+        if self.state is not State.READY:
+            self.require(deadline)
         core, circuit = self._usable()
         if not self.can_write:
             raise self.denied("write")

@@ -370,7 +370,10 @@ class Circuit:
         try:
             with self.lock:
                 self._begin()
-                late = self._gather(self.core.send(command), nested)
+                buffers = self.core.send(command)
+                if nested:
+                    self._outbox.put(buffers)
+                late = nested or self._outbox.gather(buffers, time.monotonic())
             if late:  # not at once: the selector thread would wake, and fight for the interpreter, every few puts
                 self._loop.call_at(self._outbox.written_at + GATHER, self.flush)
         except BaseException:
@@ -403,13 +406,6 @@ class Circuit:
     def _begin(self) -> None:
         if self.state is not State.OPEN:
             raise DisconnectedError(f"circuit to {self.name} is {self.state.value}{self.reason and ': ' + self.reason}")
-
-    def _gather(self, buffers: Sequence[Any], nested: bool) -> bool:
-        """Whether somebody has to be asked to write soon."""
-        if not nested:
-            return self._outbox.gather(buffers, time.monotonic())
-        self._outbox.put(buffers)
-        return True
 
     def _nested(self) -> bool:
         """Whether this thread has the lock already: a signal's handler has interrupted it. *Without the lock.*"""

@@ -114,9 +114,11 @@ class VirtualCircuit(Ledger):
         if judge is not None:
             judge(command)
         self.standing = following
-        if not command.payload:
+        payload = command.payload
+        if not payload:
             return [head]
-        payload = command.wire_payload()
+        if payload.__class__ is not bytes:
+            payload = command.wire_payload()
         return [head + payload] if len(payload) <= JOINED else [head, payload]
 
     def _unsayable(self, command: Command) -> Exception:
