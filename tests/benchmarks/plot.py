@@ -24,7 +24,7 @@ def draw(lines: Iterable[Line], file: Path) -> None:
     axes.set_xscale("log")
     axes.axvline(1.0, color="grey", linewidth=1)
     axes.set_yticks(range(len(shown)), [line.row.title for line in shown])
-    axes.set_xlabel("times better than the peer (right of the line: caclient is better)")
+    axes.set_xlabel("times better than the peer")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(file, dpi=120)

@@ -92,7 +92,7 @@ def number(value: float | None) -> str:
         return "-"
     if math.isinf(value):
         return "inf"
-    if abs(value) >= 1000:
+    if abs(value) >= 999.5:
         digits = 3 - len(str(int(abs(value))))
         return f"{round(value, digits):,.0f}"
     return f"{value:.3g}"

@@ -108,7 +108,15 @@ def test_table_shows_a_dash_for_what_is_missing():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(None, "-"), (0.0123, "0.0123"), (39.44, "39.4"), (999.0, "999"), (1234567.0, "1,230,000"), (inf, "inf")],
+    [
+        (None, "-"),
+        (0.0123, "0.0123"),
+        (39.44, "39.4"),
+        (999.0, "999"),
+        (999.9, "1,000"),
+        (1234567.0, "1,230,000"),
+        (inf, "inf"),
+    ],
 )
 def test_numbers_have_three_digits_that_count(value, text):
     assert report.number(value) == text
