@@ -139,4 +139,5 @@ def masked(text: str) -> str:
 
     So is the order in which flags are named, which changed with Python 3.11.
     """
-    return re.sub(r"\s+", " ", NUMBER.sub("#", text)).replace("WRITE|READ", "READ|WRITE").strip()
+    text = re.sub(r"\s+", " ", NUMBER.sub("#", text)).replace("WRITE|READ", "READ|WRITE").strip()
+    return text.replace("read failed: ECONNRESET", "closed by the server")  # if our last words were on their way to it
