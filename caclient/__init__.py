@@ -6,7 +6,7 @@ any I/O, whose names are here too, for those who build other clients, servers or
 
 from __future__ import annotations
 
-from caclient.api import (
+from caclient.client.api import (
     caget,
     caget_many,
     cainfo,
@@ -15,15 +15,29 @@ from caclient.api import (
     caput_many,
     connect_all,
 )
-from caclient.bulk import (
+from caclient.client.bulk import (
     ConnectResult,
+)
+from caclient.client.context import (
+    Context,
+    default_context,
+)
+from caclient.client.pv import (
+    PV,
+)
+from caclient.client.report import (
+    Report,
+)
+from caclient.client.subscription import (
+    DBE_ALARM,
+    DBE_LOG,
+    DBE_PROPERTY,
+    DBE_VALUE,
+    Subscription,
+    Updates,
 )
 from caclient.config import (
     Config,
-)
-from caclient.context import (
-    Context,
-    default_context,
 )
 from caclient.dbr import (
     AlarmSeverity,
@@ -114,20 +128,6 @@ from caclient.protocol.states import (
 from caclient.protocol.status import (
     CASeverity,
     CAStatusCode,
-)
-from caclient.pv import (
-    PV,
-)
-from caclient.report import (
-    Report,
-)
-from caclient.subscription import (
-    DBE_ALARM,
-    DBE_LOG,
-    DBE_PROPERTY,
-    DBE_VALUE,
-    Subscription,
-    Updates,
 )
 
 __version__ = "0.1.0"

@@ -5,14 +5,35 @@ Texts are lower case without a full stop, and say what, where, in which state, a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+Phase = Literal["search", "connect", "create", "request", "processing"]
 
 
 class CAError(Exception):
-    """Root of everything that this package raises on purpose."""
+    """Root of everything that this package raises on purpose; it pickles with what it knows.
+
+    :param pvname: the PV it is about, None if it is about none.
+    :param elapsed: seconds from the beginning of the call to its failure.
+    :param phase: how far the call got: ``"search"``, ``"connect"``, ``"create"``, ``"request"`` or ``"processing"``.
+    :param why: what was known then, as a ``Diagnosis`` that finds its words when it is looked at.
+    """
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        pvname: str | None = None,
+        elapsed: float | None = None,
+        phase: Phase | None = None,
+        why: Any = None,
+    ) -> None:
+        super().__init__(text)
+        self.pvname = pvname
+        self.elapsed = elapsed
+        self.phase = phase
+        self.why = why
 
 
 class CATimeoutError(CAError, TimeoutError):
@@ -30,8 +51,8 @@ class AccessDeniedError(CAError, PermissionError):
 class ChannelAccessError(CAError, RuntimeError):
     """The server answered with an ECA status other than normal, which is `status` (None where there is none)."""
 
-    def __init__(self, message: str, status: object = None) -> None:
-        super().__init__(message)
+    def __init__(self, text: str = "", status: object = None, **known: Any) -> None:
+        super().__init__(text, **known)
         self.status = status
 
 

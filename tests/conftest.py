@@ -30,8 +30,8 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a test that leaves a thread, a socket, a pipe or a child process behind; the default context may be used."""
     before = Snapshot.now()
     yield
-    if "caclient.context" in sys.modules:
-        sys.modules["caclient.context"].close_default_context()
+    if "caclient.client.context" in sys.modules:
+        sys.modules["caclient.client.context"].close_default_context()
     left = before.left_behind()
     if left:
         pytest.fail(f"{request.node.nodeid} left behind: " + "; ".join(left), pytrace=False)

@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import caclient
-from caclient.report import CircuitReport, Report
+from caclient.client.report import CircuitReport, Report
 
 REFERENCE = Path(__file__).resolve().parents[2] / "docs" / "reference"
 NAMED = re.compile(r"^\.\. auto(?:class|function|data):: caclient\.(\w+)$", re.MULTILINE)

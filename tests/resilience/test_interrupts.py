@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from caclient import Config, Context, ReentrantError
-from caclient.bulk import get_values
+from caclient.client.bulk import get_values
 from caclient.engine.circuits import State
 from caclient.ioc import IOC, Record
 from tests.striking import each_strike

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from caclient import CATimeoutError, Context, ContextClosedError, DisconnectedError
-from caclient.channel import Channel
-from caclient.subscription import Monitor
+from caclient.client.channel import Channel
+from caclient.client.subscription import Monitor
 from tests.faults import FaultServer
 from tests.leftovers import Snapshot
 from tests.resilience.watching import Told, eventually, within

@@ -222,7 +222,7 @@ def test_a_request_on_a_channel_that_the_server_removes_ends_at_once(serve: Serv
 
 def test_refused_and_then_created(serve: Serve, connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     """CREATE_CH_FAIL: told in a timeout, tried again later, and then as if nothing had been."""
-    monkeypatch.setattr("caclient.channel._REFUSED", 0.2)
+    monkeypatch.setattr("caclient.client.channel._REFUSED", 0.2)
     server = serve({"x": 1.0, "y": 2.0})
     server.refuse_channel("x")
     context = connect(server)

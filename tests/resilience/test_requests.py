@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from caclient import PV, AccessDeniedError, ChannelAccessError, Context, DisconnectedError, caget, caget_many
-from caclient.context import _contexts
+from caclient.client.context import _contexts
 from caclient.ioc import Completion, Record
 from caclient.protocol import commands as ca
 from tests.faults import FaultServer

@@ -100,7 +100,7 @@ def test_ten_thousand_dead_names_do_not_slow_a_live_one(serve: Serve, connect: C
 
 
 def test_first_answer_wins_and_one_warning_names_both(serve: Serve, connect: Connect, monkeypatch: Any) -> None:
-    monkeypatch.setattr("caclient.context.local_addresses", lambda: {"10.9.9.9"})
+    monkeypatch.setattr("caclient.client.context.local_addresses", lambda: {"10.9.9.9"})
     first, second = serve({"x": 1.0, "y": 1.0}), serve({"x": 2.0})
     second.delay("search", 0.1)
     with logged() as messages:

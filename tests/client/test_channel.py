@@ -22,7 +22,7 @@ from caclient import (
     DisconnectedError,
     LocalProtocolError,
 )
-from caclient.channel import Channel, State
+from caclient.client.channel import Channel, State
 from caclient.dbr.decode import run_dtype
 from caclient.errors import DecodeError
 from caclient.ioc import Record

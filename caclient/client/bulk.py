@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from caclient.channel import Channel, ReadRow
-from caclient.channel import State as ChannelState
+from caclient.client.channel import Channel, ReadRow
+from caclient.client.channel import State as ChannelState
+from caclient.client.pv import PV
+from caclient.client.request import BulkRequest, failure, unanswered
 from caclient.dbr import Reading, decode_run, run_values
 from caclient.engine.circuits import Circuit
 from caclient.engine.signals import await_signal, new_signal, seconds_to
 from caclient.errors import CAError, CATimeoutError
 from caclient.protocol.runs import ReplyRun
-from caclient.pv import PV
-from caclient.request import BulkRequest, failure, unanswered
 
 _GATHER: Final = 0.005
 """Seconds for which channels that become ready are gathered, at the least, before they are asked together."""

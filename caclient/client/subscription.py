@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from typing_extensions import Self
 
+from caclient.client.request import FreshRequest, Rendezvous
 from caclient.dbr import ChannelType, Reading
 from caclient.engine.lanes import Lane, report_error
 from caclient.engine.signals import await_signal, new_signal
@@ -33,10 +34,9 @@ from caclient.protocol.commands import (
     ReadNotifyRequest,
 )
 from caclient.protocol.runs import UpdateRun
-from caclient.request import FreshRequest, Rendezvous
 
 if TYPE_CHECKING:
-    from caclient.channel import Channel
+    from caclient.client.channel import Channel
 
 log = logging.getLogger("caclient.subscription")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caclient.bulk import get_all, get_values, wait_all
+from caclient.client.bulk import get_all, get_values, wait_all
 from caclient.ioc import Record
 
 PATIENCE = 20.0

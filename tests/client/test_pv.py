@@ -30,11 +30,11 @@ from caclient import (
     Reading,
     TimeStamp,
 )
-from caclient.bulk import get_all
-from caclient.channel import Channel
+from caclient.client.bulk import get_all
+from caclient.client.channel import Channel
+from caclient.client.subscription import Monitor
 from caclient.ioc import Completion, Record
 from caclient.protocol import commands as ca
-from caclient.subscription import Monitor
 from tests.faults import FaultServer
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually

@@ -14,7 +14,7 @@ import pytest
 
 import caclient
 from caclient import Config, Context, ContextClosedError
-from caclient import context as module
+from caclient.client import context as module
 from caclient.ioc import IOC, Completion, Record
 from tests.faults import FaultServer, Tcp
 from tests.recorder import PATIENCE, Recorder

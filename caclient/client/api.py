@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from caclient.bulk import ConnectResult, get_values, in_turn, wait_all
-from caclient.context import Context, default_context
+from caclient.client.bulk import ConnectResult, get_values, in_turn, wait_all
+from caclient.client.context import Context, default_context
+from caclient.client.pv import DEFAULT_TIMEOUT, PV
+from caclient.client.subscription import Subscription
 from caclient.dbr import Reading
 from caclient.errors import BadValueError, CAError, CATimeoutError
-from caclient.pv import DEFAULT_TIMEOUT, PV
-from caclient.subscription import Subscription
 
 
 def caget(

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from typing_extensions import Self
 
-from caclient.channel import Channel
-from caclient.channel import State as ChannelState
-from caclient.context import Context, default_context
+from caclient.client.channel import Channel
+from caclient.client.channel import State as ChannelState
+from caclient.client.context import Context, default_context
+from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates
 from caclient.dbr import ChannelType, ControlInfo, Reading
 from caclient.dbr.text import to_bytes, to_text
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import Lane, report_error
 from caclient.errors import BadValueError, CATimeoutError, DisconnectedError
-from caclient.subscription import DEFAULT_MASK, Monitor, Subscription, Updates
 
 if TYPE_CHECKING:
     from caclient.dbr import Limits

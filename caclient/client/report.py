@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import Self
 
 if TYPE_CHECKING:
-    from caclient.context import Context
+    from caclient.client.context import Context
     from caclient.engine.circuits import Circuit
 
 

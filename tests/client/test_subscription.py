@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 
 from caclient import AccessRights, CATimeoutError, ChannelType, ContextClosedError, DisconnectedError, Reading
-from caclient import subscription as module
-from caclient.channel import State as ChannelState
+from caclient.client import subscription as module
+from caclient.client.channel import State as ChannelState
+from caclient.client.subscription import Subscription
 from caclient.dbr.decode import run_dtype
 from caclient.engine.lanes import Lanes
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
 from caclient.protocol.runs import UpdateRun
-from caclient.subscription import Subscription
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from caclient.client.request import BulkRequest, Request, SharedRequest
 from caclient.dbr import ChannelType
 from caclient.protocol.commands import ReadNotifyResponse
-from caclient.request import BulkRequest, Request, SharedRequest
 
 
 @pytest.fixture

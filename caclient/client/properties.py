@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from caclient.client.request import FreshRequest
+from caclient.client.subscription import DBE_PROPERTY
 from caclient.dbr import ControlInfo, ctrl_type
 from caclient.errors import CAError, DecodeError
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
-from caclient.request import FreshRequest
-from caclient.subscription import DBE_PROPERTY
 
 if TYPE_CHECKING:
-    from caclient.channel import Channel
+    from caclient.client.channel import Channel
 
 _BLANK = ControlInfo()
 

@@ -22,7 +22,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from typing_extensions import Self
 
-from caclient.channel import Channel
+from caclient.client.channel import Channel
+from caclient.client.properties import Properties
+from caclient.client.report import Report
+from caclient.client.subscription import DBE_PROPERTY, DEFAULT_MASK, Monitor, Subscription
 from caclient.config import Config
 from caclient.engine.circuits import Circuit
 from caclient.engine.circuits import State as CircuitState
@@ -34,7 +37,6 @@ from caclient.engine.searches import Searches
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address, interface_addresses, local_addresses
 from caclient.errors import BadValueError, ContextClosedError
-from caclient.properties import Properties
 from caclient.protocol.beacons import Verdict
 from caclient.protocol.command import Command
 from caclient.protocol.commands import (
@@ -46,11 +48,9 @@ from caclient.protocol.commands import (
     VersionResponse,
 )
 from caclient.protocol.search import message_size
-from caclient.report import Report
-from caclient.subscription import DBE_PROPERTY, DEFAULT_MASK, Monitor, Subscription
 
 if TYPE_CHECKING:
-    from caclient.pv import PV
+    from caclient.client.pv import PV
 
 log = logging.getLogger("caclient")
 
@@ -93,10 +93,47 @@ class Context:
     An ``addr_list`` given here is searched alone unless ``auto_addr_list`` is given too.
     """
 
-    def __init__(self, config: Config | None = None, **fields: Any) -> None:
-        if "addr_list" in fields or "name_servers" in fields:
-            fields.setdefault("auto_addr_list", False)
-        self.config = (config or Config.from_env()).replace(**fields)
+    def __init__(
+        self,
+        config: Config | None = None,
+        *,
+        addr_list: str | Iterable[Address | str] | None = None,
+        auto_addr_list: bool | None = None,
+        name_servers: str | Iterable[Address | str] | None = None,
+        server_port: int | None = None,
+        repeater_port: int | None = None,
+        conn_timeout: float | None = None,
+        echo_timeout: float | None = None,
+        max_search_period: float | None = None,
+        max_array_bytes: int | None = None,
+        mcast_ttl: int | None = None,
+        timeout: float = 5.0,
+        queue_bytes: int | str = "256 MB",
+        read_only: bool | None = None,
+        user: str | None = None,
+        host: str | None = None,
+    ) -> None:
+        if auto_addr_list is None and not (addr_list is None and name_servers is None):
+            auto_addr_list = False
+        given = {
+            "addr_list": addr_list,
+            "auto_addr_list": auto_addr_list,
+            "name_servers": name_servers,
+            "server_port": server_port,
+            "repeater_port": repeater_port,
+            "conn_timeout": conn_timeout,
+            "echo_timeout": echo_timeout,
+            "max_search_period": max_search_period,
+            "max_array_bytes": max_array_bytes,
+            "mcast_ttl": mcast_ttl,
+            "user": user,
+            "host": host,
+        }
+        settings = {name: value for name, value in given.items() if value is not None}
+        self.config = (config or Config.from_env()).replace(**settings)
+        self.timeout = timeout
+        self.queue_bytes = queue_bytes
+        self.read_only = bool(read_only)
         self.lock = threading.Lock()
         self.pv_lock = threading.RLock()
         """Held while a PV changes its callbacks; ``lock`` may be taken inside."""
@@ -121,7 +158,7 @@ class Context:
 
     def pv(self, name: str, **options: Any) -> PV:
         """A PV of this context; ``options`` are those of ``PV``."""
-        from caclient.pv import PV
+        from caclient.client.pv import PV
 
         return PV(name, context=self, **options)
 

@@ -6,8 +6,8 @@ import dataclasses
 
 import caclient
 from caclient import Config, Context
+from caclient.client.report import CircuitReport
 from caclient.ioc import Record
-from caclient.report import CircuitReport
 from tests.faults import FaultServer, Tcp
 from tests.recorder import PATIENCE, Recorder
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from caclient import CAError, ChannelType
+from caclient.client.properties import Properties
+from caclient.client.subscription import DBE_PROPERTY
 from caclient.dbr import ControlInfo, Metadata, encode
 from caclient.ioc import Record
-from caclient.properties import Properties
 from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
-from caclient.subscription import DBE_PROPERTY
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually
 

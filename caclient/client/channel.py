@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from caclient.client.request import Request, SharedRequest
 from caclient.dbr import (
     LAYOUTS,
     ChannelType,
@@ -52,12 +53,11 @@ from caclient.protocol.commands import (
     WriteNotifyRequest,
     WriteRequest,
 )
-from caclient.request import Request, SharedRequest
 
 if TYPE_CHECKING:
-    from caclient.context import Context
-    from caclient.properties import Properties
-    from caclient.subscription import Monitor
+    from caclient.client.context import Context
+    from caclient.client.properties import Properties
+    from caclient.client.subscription import Monitor
 
 log = logging.getLogger("caclient.channel")
 
