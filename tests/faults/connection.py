@@ -36,6 +36,8 @@ class Server(Protocol):
     tcp_port: int
 
     def note(self, connection: FaultConnection, command: ca.Command) -> None: ...
+    def ignores(self, command: ca.Command) -> bool: ...
+    def takes_away(self, command: ca.CreateChanRequest) -> bool: ...
     def broken(self, error: ProtocolError) -> None: ...
     def closed(self, connection: FaultConnection) -> None: ...
 
@@ -50,6 +52,7 @@ class FaultConnection:
         self.events_on = True
         self.stalled = False
         self.sent = 0
+        self.written = 0
         self._loop = loop
         self._sock = sock
         self._server = server
@@ -169,11 +172,17 @@ class FaultConnection:
 
     def _answer(self, data: bytes) -> None:
         for command in self.circuit.recv(data)[0]:
+            if self._server.ignores(command):
+                self._server.note(self, command)
+                continue
             self.circuit.process_command(command)
             self._heed(command)
             self._server.note(self, command)
             for reply in self._replies(command):
                 self.reply(reply)
+            if isinstance(command, ca.CreateChanRequest) and self._server.takes_away(command):
+                for farewell in self.session.disconnect_channel(command.name):
+                    self.reply(farewell)
             if self._closed:
                 return
 
@@ -233,7 +242,9 @@ class FaultConnection:
     def _write(self, data: bytes) -> bytes:
         """What the socket has not taken."""
         try:
-            return data[self._sock.send(data) :]
+            written = self._sock.send(data)
+            self.written += written
+            return data[written:]
         except BlockingIOError:
             return data
         except OSError:

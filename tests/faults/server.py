@@ -32,7 +32,7 @@ from caclient.ioc.responder import Responder
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import Broadcaster
 from caclient.protocol.header import Header
-from tests.faults import script
+from tests.faults import lies, script
 from tests.faults.connection import FaultConnection
 from tests.faults.floods import prebuilt
 from tests.faults.script import Change, Fault, Script
@@ -68,6 +68,9 @@ class FaultServer:
         self.holding = False
         self.refused_names: set[str] = set()
         self.elsewhere: dict[str, Address] = {}
+        self.ignored: tuple[type[ca.Command], ...] = ()
+        self.taken_away: set[str] = set()
+        self.searchers: list[Address] = []
         self.received: list[ca.Command] = []
         self.searches: list[ca.SearchRequest] = []
         self.errors: list[ProtocolError] = []
@@ -157,6 +160,35 @@ class FaultServer:
         """RST right behind so many more replies of the kind."""
         return self.fault(kind, script.ended("reset"), 1, messages - 1)
 
+    def reshape(
+        self,
+        kind: str,
+        *,
+        data_type: int | None = None,
+        count: int | None = None,
+        payload: bytes | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+    ) -> Fault:
+        """Answer with another type or another number of elements than asked for, well-formed (zeros, or `payload`)."""
+        return self.fault(kind, lies.reshaped(data_type, count, payload), times, skip)
+
+    def claim(self, kind: str, size: int = 0xFFFF_FFF8, times: int | None = 1, skip: int = 0) -> Fault:
+        """Claim a payload of up to 4 GB before what there is; `stream` what is said to follow."""
+        return self.fault(kind, lies.claiming(size), times, skip)
+
+    def ignore(self, *kinds: type[ca.Command]) -> None:
+        """Never answer requests of these classes, as if they had been lost; all else goes on. None: end that."""
+        self.ignored = kinds
+
+    def take_away(self, name: str) -> None:
+        """Let the channel be created and take it away at once, each time, until `leave`."""
+        self.taken_away.add(name)
+
+    def leave(self, name: str) -> None:
+        """Let it be once more."""
+        self.taken_away.remove(name)
+
     def behave(self) -> None:
         """No more faults of replies; what is stalled or held stays so."""
         self.script.clear()
@@ -226,6 +258,18 @@ class FaultServer:
         """Send each subscription of a scalar so many updates (0, 1, 2, ...) as fast as clients let it."""
         self._each(lambda connection: _flood(connection, name, updates))
 
+    def stream(self, size: int) -> None:
+        """Send every client that many zeros as fast as it takes them: what a claim said would follow."""
+        self._each(lambda connection: connection.flood(lies.zeros(size)))
+
+    def storm(self, *messages: ca.Command | bytes, times: int) -> None:
+        """Send every client these messages by turns, `times` altogether, as fast as it takes them."""
+        self._each(lambda connection: connection.flood(lies.repeated(list(messages), times)))
+
+    def storm_access(self, name: str, times: int) -> None:
+        """Change the rights of the channels of that name `times` often; the last word is that all is allowed."""
+        self._each(lambda connection: _storm_access(connection, name, times))
+
     def move(self, tcp: Tcp | None = None) -> None:
         """Close the TCP socket and open another on another port; searches tell the new one. Circuits live on."""
         self._ask(partial(self._move, self.tcp if tcp is None else tcp))
@@ -273,6 +317,11 @@ class FaultServer:
         return sum(len(binding.monitors) for each in connections for binding in tuple(each.session.bindings))
 
     @property
+    def written(self) -> int:
+        """Bytes that the kernel has taken for the circuits there are."""
+        return sum(connection.written for connection in tuple(self._connections))
+
+    @property
     def flooding(self) -> bool:
         """Whether a flood is not over yet."""
         return any(connection.flooding for connection in tuple(self._connections))
@@ -284,6 +333,14 @@ class FaultServer:
         with self._changed:
             self.received.append(command)
             self._changed.notify_all()
+
+    def ignores(self, command: ca.Command) -> bool:
+        """Whether a request is as good as lost."""
+        return isinstance(command, self.ignored)
+
+    def takes_away(self, command: ca.CreateChanRequest) -> bool:
+        """Whether a channel is not to last."""
+        return command.name in self.taken_away
 
     def broken(self, error: ProtocolError) -> None:
         """Keep what a client (or the test) did against the rules."""
@@ -346,6 +403,8 @@ class FaultServer:
         requests = Broadcaster(our_role=ca.SERVER).receive(datagram, address)
         with self._changed:
             self.searches += [request for request in requests if isinstance(request, ca.SearchRequest)]
+            if address not in self.searchers:
+                self.searchers.append(address)
             self._changed.notify_all()
         responder = Responder(self.database, self.search_port or self.tcp_port, version=self.search_version)
         for reply in responder.answer(datagram, address):
@@ -404,3 +463,11 @@ def _flood(connection: FaultConnection, name: str, updates: int) -> None:
         if binding.name == name:
             for monitor in binding.monitors.values():
                 connection.flood(prebuilt(monitor, binding.record.snapshot, updates))
+
+
+def _storm_access(connection: FaultConnection, name: str, times: int) -> None:
+    for binding in connection.session.bindings:
+        if binding.name == name:
+            rights = [ca.AccessRightsResponse(binding.cid, number % 4) for number in range(4)]
+            skipped = -times % 4
+            connection.flood(lies.repeated([*rights[skipped:], *rights[:skipped]], times))
