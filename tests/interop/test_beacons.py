@@ -149,7 +149,7 @@ def test_a_restarted_ioc_is_found_at_once_though_the_back_off_is_long(ioc: IOC, 
         told.wait_for(True, False, True)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_libca_beside_us_gets_its_beacons_through_us(make_softioc: Callable[..., SoftIoc]) -> None:
     """We serve as the host's repeater from the selector thread; pyepics finds one and hears the real IOC's beacons."""
     ioc = make_softioc(EPICS_CAS_BEACON_PERIOD="0.5")

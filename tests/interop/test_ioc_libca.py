@@ -248,7 +248,7 @@ def test_access_is_told_and_changes(ioc: IOC, peer: LibcaPeer) -> None:
     assert ioc["p:readonly"].value == 3.0
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_reconnects_after_a_restart(ioc: IOC, peer: LibcaPeer) -> None:
     def restart() -> None:
         ioc.stop()

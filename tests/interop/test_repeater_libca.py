@@ -68,7 +68,7 @@ def wait_until_confirmed(port: int, process: subprocess.Popen[str]) -> None:
     raise TimeoutError("no repeater in 20 s")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_libca_gets_the_beacons_of_an_ioc_through_our_repeater(make_softioc: Callable[..., SoftIoc]) -> None:
     ioc = make_softioc(EPICS_CAS_BEACON_PERIOD="0.5")
     with running(ioc.repeater_port):

@@ -187,7 +187,6 @@ def test_a_logging_handler_that_blocks_or_uses_pvs(server: FaultServer, connect:
         logging.getLogger("caclient").removeHandler(handler)
 
 
-@pytest.mark.slow
 def test_a_flood_keeps_memory_flat_and_the_newest_value(server: FaultServer, connect: Connect) -> None:
     """T55: three million updates for a callback that is stuck: bounded, counted, the server is asked to pause."""
     context = connect(server)

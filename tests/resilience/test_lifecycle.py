@@ -112,7 +112,6 @@ def test_two_pvs_share_a_channel_and_one_is_closed(serve: Serve, connect: Connec
     assert server.errors == []
 
 
-@pytest.mark.slow
 def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
     """T31: 20,000 PVs made and dropped in every state; objects, threads, descriptors, server channels as before."""
     server = serve({"x": 1.5, "y": 2.5})

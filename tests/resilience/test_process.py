@@ -57,7 +57,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_have_circuits_of_their_own(serve: Serve, tmp_path: Path, method: str) -> None:
     """T26: PVs go to children by name; the parent misses nothing and keeps its circuit."""

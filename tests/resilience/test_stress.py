@@ -17,7 +17,7 @@ from caclient import PV, CATimeoutError, Context, DisconnectedError, Reading
 from tests.interop.softioc import SoftIoc
 from tests.resilience.watching import eventually
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = pytest.mark.interop
 
 THREADS, PVS, KILLS = 64, 200, 5
 TIMEOUT, GRACE = 1.0, 2.0
