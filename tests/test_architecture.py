@@ -22,8 +22,8 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 MAY_PRINT = ("cli/", "ioc_examples/", "repeater.py", "protocol/diagrams.py")
 ALLOWED_PACKAGES = {"caclient", "numpy", "typing_extensions", "ifaddr"}
 
-# Each module is the first one imported in a child of its own, forked from an interpreter that has seen the packages that
-# we may use but nothing of ours. A line of JSON for each: every socket, thread, process and foreign package it brings.
+# Each module is the first one imported in a child of its own, forked from an interpreter that has seen the packages
+# that we may use but nothing of ours. A line of JSON for each: every socket, thread, process and package it brings.
 _IMPORT_EACH = """
 import importlib, json, os, sys, threading, warnings
 import ifaddr, numpy, typing_extensions
