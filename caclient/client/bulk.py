@@ -98,11 +98,11 @@ def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bo
 def _await(waiting: Sequence[Channel], deadline: float, gather: float) -> None:
     latch = _Latch(len(waiting))
     for channel in waiting:
-        channel.context.wake()
+        channel.runtime.wake()
         if not channel.await_ready(latch):
             latch.release()
     try:
-        with waiting[0].context.lanes.blocking():
+        with waiting[0].runtime.lanes.blocking():
             latch.wait(deadline, gather)
     finally:
         for channel in waiting:

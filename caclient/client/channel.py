@@ -11,7 +11,7 @@ import enum
 import logging
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -29,6 +29,8 @@ from caclient.dbr import (
 )
 from caclient.engine.circuits import Circuit
 from caclient.engine.circuits import State as CircuitState
+from caclient.engine.pool import Pool
+from caclient.engine.runtime import Runtime
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address
 from caclient.errors import (
@@ -55,7 +57,6 @@ from caclient.protocol.commands import (
 )
 
 if TYPE_CHECKING:
-    from caclient.client.context import Context
     from caclient.client.properties import Properties
     from caclient.client.subscription import Monitor
 
@@ -88,8 +89,24 @@ Listener = Callable[["Channel", bool], None]
 """Called on the engine thread with the channel and whether it is connected."""
 
 
+class Finder(Protocol):
+    """Who looks for the servers of channels."""
+
+    def seek(self, channel: Channel) -> None:
+        """Search its name until ``settle``, and tell it what was ``found``. *Engine thread.*"""
+
+    def settle(self, channel: Channel) -> None:
+        """Search its name no more; one that is not searched is no error. *Engine thread.*"""
+
+    def describe_search(self, channel: Channel) -> str:
+        """How often its name was searched, where, and that nobody has answered; empty if it is not. *Any thread.*"""
+
+    def duplicate(self, channel: Channel, other: Address) -> None:
+        """A second server has answered for the name. *Engine thread.*"""
+
+
 class Channel:
-    """One PV of one server, wherever that is at the moment. Made by ``Context``, never directly."""
+    """One PV of one server, wherever that is at the moment. Made by its home, never directly."""
 
     __slots__ = (
         "__weakref__",
@@ -99,22 +116,24 @@ class Channel:
         "can_write",
         "cid",
         "circuit",
-        "context",
         "control",
         "core",
         "count",
         "decode",
+        "finder",
         "floor",
         "listeners",
         "monitors",
         "name",
         "native_type",
         "note",
+        "pool",
         "priority",
         "properties",
         "puts",
         "puts_read",
         "row",
+        "runtime",
         "since",
         "state",
         "time_type",
@@ -122,8 +141,10 @@ class Channel:
         "waiters",
     )
 
-    def __init__(self, context: Context, name: str, priority: int, cid: int) -> None:
-        self.context = context
+    def __init__(self, runtime: Runtime, pool: Pool, finder: Finder, name: str, priority: int, cid: int) -> None:
+        self.runtime = runtime
+        self.pool = pool
+        self.finder = finder
         self.name = name
         self.priority = priority
         self.cid = cid
@@ -167,21 +188,21 @@ class Channel:
         """Wait until the channel is ready or the monotonic *deadline* has passed; whether it is."""
         if self.state is State.READY:
             return True
-        self.context.wake()
+        self.runtime.wake()
         signal = new_signal()
-        if not self.context.closed and self.await_ready(signal):
+        if not self.runtime.closed and self.await_ready(signal):
             try:
-                with self.context.lanes.blocking():
+                with self.runtime.lanes.blocking():
                     await_signal(signal, deadline)
             finally:
                 self.leave(signal)
-        if self.state is State.CLOSED or self.context.closed:
+        if self.state is State.CLOSED or self.runtime.closed:
             raise self.ended("it was closed")
         return self.connected
 
     def await_ready(self, signal: Any) -> bool:
         """Have ``signal.release()`` called when the channel is ready or closed; false if it is already."""
-        with self.context.lock:
+        with self.runtime.lock:
             if self.state in (State.READY, State.CLOSED):
                 return False
             if self.waiters is None:
@@ -191,7 +212,7 @@ class Channel:
 
     def leave(self, signal: Any) -> None:
         """Take a signal back; one that was given is no error."""
-        with self.context.lock:
+        with self.runtime.lock:
             if self.waiters is not None and signal in self.waiters:
                 self.waiters.remove(signal)
 
@@ -220,7 +241,7 @@ class Channel:
             return f"{head}: TCP connection to {where} is up, channel requested, no answer yet"
         if self.state is State.UNRESPONSIVE:
             return f"{head}: {where} does not answer on its TCP connection, searching elsewhere too"
-        asked = self.context.describe_search(self.cid)
+        asked = self.finder.describe_search(self)
         if not asked:
             return f"{head}: {self.note}; to be searched again" if self.note else f"{head}: not searched yet"
         return f"{head}: {asked}" + (f"; before that: {self.note}" if self.note else "")
@@ -252,9 +273,9 @@ class Channel:
 
     def _exchange(self, request: Request, circuit: Circuit, command: Command, deadline: float) -> Any:
         """The answer to a request; a callback that waits for it gives its place on the lanes to another."""
-        if not self.context.lanes.on_worker():
+        if not self.runtime.lanes.on_worker():
             return request.exchange(circuit, command, deadline)
-        with self.context.lanes.blocking():
+        with self.runtime.lanes.blocking():
             return request.exchange(circuit, command, deadline)
 
     def reading(self, reply: Any) -> Reading:
@@ -305,8 +326,21 @@ class Channel:
             control = self.read(deadline, ctrl_type(self.native_type), 1).control or ControlInfo()
             self.control = control
         if properties is None or not properties.following:
-            self.context.want_control(self, follow=True)
+            self.want_control(follow=True)
         return control
+
+    def want_control(self, follow: bool = False) -> None:
+        """Have the metadata fetched at each connection, without waiting for them; *follow*: kept up to date too."""
+        from caclient.client.properties import Properties
+
+        with self.runtime.lock:
+            properties = self.properties
+            if properties is None:
+                self.properties = properties = Properties(self)
+            elif properties.following or not follow:
+                return
+            properties.following = follow
+        self.runtime.loop.call_soon(properties.start)
 
     def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
         """Send a value without asking for an answer; a refusal by the server is logged."""
@@ -363,7 +397,7 @@ class Channel:
 
         def finish(deadline: float) -> None:
             try:
-                with self.context.lanes.blocking():
+                with self.runtime.lanes.blocking():
                     request.wait(circuit, deadline)
             except DisconnectedError as error:
                 raise self.ended(error) from None
@@ -373,8 +407,8 @@ class Channel:
     def _moved_on(self, circuit: Circuit, deadline: float) -> bool:
         """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
         settled = new_signal()
-        self.context.loop.call_soon(settled.release)
-        with self.context.lanes.blocking():
+        self.runtime.loop.call_soon(settled.release)
+        with self.runtime.lanes.blocking():
             await_signal(settled, deadline)
         return self.circuit is not circuit
 
@@ -392,15 +426,15 @@ class Channel:
 
     def ended(self, why: object) -> CAError:
         """What to raise when there is no connection any more, or never will be."""
-        if self.context.closed:
-            return self.context.closed_error(self.name)
+        if self.runtime.closed:
+            return self.runtime.closed_error(self.name)
         if isinstance(why, LocalProtocolError) and self.state is State.READY:
             return why  # it is connected, but what was asked for cannot be said to this server
         return DisconnectedError(f"'{self.name}' is not connected: {why}")
 
     def denied(self, what: str) -> AccessDeniedError:
         """What to raise when the server lets us not ``"read"``, or not ``"write"``."""
-        user, host = self.context.identity
+        user, host = self.runtime.identity
         return AccessDeniedError(f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}")
 
     @property
@@ -413,7 +447,7 @@ class Channel:
     def search(self) -> None:
         """Have the name searched."""
         if self.state is State.SEARCHING:
-            self.context.searches.add(self.cid, self.name)
+            self.finder.seek(self)
 
     def is_lost_by(self, host: str) -> bool:
         """Whether it is searched and was last served by that host."""
@@ -426,7 +460,7 @@ class Channel:
         if self.state is State.SEARCHING:
             self._ride(address)
         elif address != self.address:
-            self.context.duplicate(self, address)
+            self.finder.duplicate(self, address)
 
     def _found_elsewhere(self, address: Address) -> None:
         circuit = self.circuit
@@ -446,17 +480,17 @@ class Channel:
         if core is not None and core.sid >= 0:
             self._clear(circuit, core.sid)
         elif core is not None:
-            core.owner = _Leftover(self.context, circuit, self.cid)
-        self.context.maybe_idle(circuit)
+            core.owner = _Leftover(self.runtime, self.pool, circuit, self.cid)
+        self.pool.maybe_idle(circuit)
 
     def _ride(self, address: Address) -> None:
-        delay = self.context.patience_with(address)
+        delay = self.pool.patience_with(address)
         if delay > 0:
-            self.note = f"{address[0]}:{address[1]} {self.context.not_serving(address)}"
-            self.context.loop.call_at(time.monotonic() + delay, self.search)
+            self.note = f"{address[0]}:{address[1]} {self.pool.not_serving(address)}"
+            self.runtime.loop.call_at(time.monotonic() + delay, self.search)
             return
         self._move(State.CONNECTING)
-        self.circuit = circuit = self.context.circuit(address, self.priority)
+        self.circuit = circuit = self.pool.circuit(address, self.priority)
         self.address = circuit.address
         circuit.riders[self] = None
         if circuit.state is CircuitState.OPEN:
@@ -475,7 +509,7 @@ class Channel:
         self._move(State.CREATING)
         self.core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=self)
         circuit.enqueue(self.core.create())
-        self.context.flush_soon(circuit)
+        self.pool.flush_soon(circuit)
 
     def circuit_closed(self, reason: str) -> None:
         """The circuit is gone: search again."""
@@ -491,14 +525,14 @@ class Channel:
             was_ready = self.state is State.READY
             self.note = "the server does not answer"
             self._move(State.UNRESPONSIVE)
-            self.context.searches.add(self.cid, self.name)
+            self.finder.seek(self)
             if was_ready:
                 self._tell(connected=False)
 
     def circuit_responsive(self) -> None:
         """The server answers again: one fresh value for each subscription, which it still holds."""
         if self.state is State.UNRESPONSIVE:
-            self.context.searches.remove(self.cid)
+            self.finder.settle(self)
             if self.core is None or self.core.sid < 0 or self.native_type is None:
                 self._move(State.CREATING)
             else:
@@ -508,7 +542,7 @@ class Channel:
 
     def receive(self, command: Any) -> None:
         """A command for this channel came. *The thread that reads the circuit.*"""
-        self.context.loop.run(self._receive, command)
+        self.runtime.loop.run(self._receive, command)
 
     def _receive(self, command: Any) -> None:
         if self.state is State.CLOSED:
@@ -526,7 +560,7 @@ class Channel:
         self.circuit = None
         if type(command) is CreateChanResponse:
             self._clear(circuit, command.sid)
-        self.context.maybe_idle(circuit)
+        self.pool.maybe_idle(circuit)
 
     def _access_rights(self, command: AccessRightsResponse) -> None:
         rights = int(command.access_rights)
@@ -538,7 +572,7 @@ class Channel:
 
     def _created(self, command: CreateChanResponse) -> None:
         if self.circuit is not None:
-            self.context.created(self.circuit)
+            self.pool.created(self.circuit)
         if self.state is State.CREATING:
             self._adopt(LAYOUTS[command.type_field].data_type, command.data_count)
             self.control = self.floor = None
@@ -551,9 +585,16 @@ class Channel:
             self.properties.start()
         for monitor in self.monitors:
             if monitor.core_id is None:
-                self.context.start_monitor(monitor)
+                self._start(monitor)
             else:
                 monitor.refresh()
+
+    def _start(self, monitor: Monitor) -> None:
+        """Callbacks at once, caches when there is time."""
+        if monitor.sinks:
+            monitor.start()
+        else:
+            self.runtime.later(monitor.start)
 
     def _adopt(self, native: ChannelType, count: int) -> None:
         """Take what the server has, which may have answered in the meantime while it hung, or be another one by now."""
@@ -583,9 +624,9 @@ class Channel:
         if circuit is not None:
             circuit.riders.pop(self, None)
             self._leave_circuit(reason)
-            self.context.maybe_idle(circuit)
+            self.pool.maybe_idle(circuit)
         self._move(State.SEARCHING)
-        self.context.loop.call_at(time.monotonic() + delay, self.search)
+        self.runtime.loop.call_at(time.monotonic() + delay, self.search)
 
     def _leave_circuit(self, reason: str) -> None:
         was_ready = self.state is State.READY
@@ -608,7 +649,7 @@ class Channel:
             listener(self, connected)
 
     def _write_failed(self, command: ErrorResponse) -> None:
-        self.context.log.push(_log_write_failure, (self.name, command.status))
+        self.runtime.log.push(_log_write_failure, (self.name, command.status))
 
     def _move(self, state: State) -> None:
         self.since = time.monotonic()
@@ -625,7 +666,7 @@ class Channel:
         """Nobody uses the name any more: let the server forget it."""
         if self.state is State.CLOSED:
             return
-        self.context.searches.remove(self.cid)
+        self.finder.settle(self)
         circuit, core, state = self.circuit, self.core, self.state
         self._move(State.CLOSED)
         self._release_waiters()
@@ -640,7 +681,7 @@ class Channel:
         if core is not None and state is State.READY:
             self._clear(circuit, core.sid)
         self.circuit = self.core = None
-        self.context.maybe_idle(circuit)
+        self.pool.maybe_idle(circuit)
 
     def abandon(self) -> None:
         """The context closes: whoever waits is told. *Engine thread.*"""
@@ -654,24 +695,22 @@ class Channel:
         if was_ready:
             self._tell(connected=False)
 
-    def forget_circuit(self) -> None:
-        """In a forked child: the circuit is the parent's. *The only thread.*"""
+    def forget_circuit(self) -> list[tuple[Monitor, int]]:
+        """In a forked child: the circuit is the parent's, and the callbacks; how many there were. *The only thread.*"""
         if self.state is not State.CLOSED:
             self.state = State.SEARCHING
             self.note = "the process was forked"
             self.circuit = self.core = self.row = self.waiters = None
             self.listeners = self.access_listeners = ()
             self._subscriptions_lost()
-            for monitor in self.monitors:
-                for _ in range(monitor.orphan()):
-                    self.context.release(self, monitor)
+        return [(monitor, monitor.orphan()) for monitor in self.monitors]
 
     def _clear(self, circuit: Circuit, sid: int) -> None:
         circuit.dismiss(ClearChannelRequest(sid, self.cid))
-        self.context.flush_soon(circuit)
+        self.pool.flush_soon(circuit)
 
     def _release_waiters(self) -> None:
-        with self.context.lock:
+        with self.runtime.lock:
             waiters, self.waiters = self.waiters, None
         for signal in waiters or ():
             signal.release()
@@ -680,21 +719,22 @@ class Channel:
 class _Leftover:
     """A channel that was asked for on a circuit that did not answer: cleared if it is made after all."""
 
-    __slots__ = ("_cid", "_circuit", "_context")
+    __slots__ = ("_cid", "_circuit", "_pool", "_runtime")
 
-    def __init__(self, context: Context, circuit: Circuit, cid: int) -> None:
-        self._context = context
+    def __init__(self, runtime: Runtime, pool: Pool, circuit: Circuit, cid: int) -> None:
+        self._runtime = runtime
+        self._pool = pool
         self._circuit = circuit
         self._cid = cid
 
     def receive(self, command: Any) -> None:
         """A command for the channel came. *The thread that reads the circuit.*"""
         if type(command) is CreateChanResponse:
-            self._context.loop.run(self._clear, command.sid)
+            self._runtime.loop.run(self._clear, command.sid)
 
     def _clear(self, sid: int) -> None:
         self._circuit.dismiss(ClearChannelRequest(sid, self._cid))
-        self._context.flush_soon(self._circuit)
+        self._pool.flush_soon(self._circuit)
 
 
 _HANDLERS: dict[type, Callable[[Channel, Any], None]] = {

@@ -18,12 +18,11 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
 from caclient.client.channel import Channel
-from caclient.client.properties import Properties
 from caclient.client.report import Report
 from caclient.client.subscription import DBE_PROPERTY, DEFAULT_MASK, Monitor, Subscription
 from caclient.config import Config
@@ -32,19 +31,18 @@ from caclient.engine.circuits import State as CircuitState
 from caclient.engine.lanes import Lane, Lanes
 from caclient.engine.loop import Loop
 from caclient.engine.nameservers import NameServers
+from caclient.engine.pool import Pool
 from caclient.engine.registration import Registration
+from caclient.engine.runtime import Runtime
 from caclient.engine.searches import Searches
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address, interface_addresses, local_addresses
-from caclient.errors import BadValueError, ContextClosedError
+from caclient.errors import BadValueError
 from caclient.protocol.beacons import Verdict
 from caclient.protocol.command import Command
 from caclient.protocol.commands import (
-    ClientNameRequest,
     ErrorResponse,
-    HostNameRequest,
     SearchResponse,
-    VersionRequest,
     VersionResponse,
 )
 from caclient.protocol.search import message_size
@@ -56,33 +54,8 @@ log = logging.getLogger("caclient")
 
 _FLUSH: Final = 0.2
 """Seconds that closing a context spends on puts not yet taken by the kernel."""
-_LINGER: Final = 0.5
-"""Seconds that a circuit without channels is kept for the next one."""
-_PATIENCE: Final = (0.1, 5.0)
-"""Seconds before an address that accepts no connection is tried again: at first, and at the most."""
-_LASTING: Final = 5.0
-"""Seconds that a connection has to last for what failed before it to be forgiven."""
-_LATER: Final = 0.02
-"""Seconds that monitors which only fill a cache leave to channels that are being made."""
-_STALE: Final = 30.0
-"""Seconds after the last failure of an address from which on the report leaves it out: nothing tries it any more."""
-_HOLD: Final = 2.0
-"""Seconds for which a daemon thread is held while the interpreter ends, which takes less."""
-_LOG_LINES: Final = 1000
-"""Log lines that wait for a slow handler at the most; a storm of errors says the same over and over."""
 _ADDRESSES: Final = 10_000
-"""Addresses whose failures are remembered at the most."""
-
-
-class _Failure(NamedTuple):
-    """An address that accepted no connection, or soon dropped it: how often in a row, and until when it is left."""
-
-    attempts: int
-    until: float
-    reason: str
-
-
-_NO_FAILURE: Final = _Failure(0, 0.0, "")
+"""Names whose second server is remembered at the most."""
 
 
 class Context:
@@ -134,18 +107,16 @@ class Context:
         self.timeout = timeout
         self.queue_bytes = queue_bytes
         self.read_only = bool(read_only)
-        self.lock = threading.Lock()
         self.pv_lock = threading.RLock()
         """Held while a PV changes its callbacks; ``lock`` may be taken inside."""
-        self.identity = (self.config.user or _user_name(), self.config.host or socket.gethostname())
-        self.closed = False
+        identity = (self.config.user or _user_name(), self.config.host or socket.gethostname())
+        self.runtime = Runtime(identity, self._wake)
+        self.pool = Pool(self.runtime, self.config, self._unowned, self._circuit_gone)
         self._cids = itertools.count(1)
         self._channels: dict[tuple[str, int], Channel] = {}
         self._by_cid: dict[int, Channel] = {}
         self._dropped: deque[tuple[Channel, Monitor | None]] = deque()
         self._pvs: dict[str, PV] = {}
-        self._asleep = False
-        self._later: list[Monitor] = []
         self._unsearched: deque[Channel] = deque()
         self._searching_soon = False
         if self.config.auto_addr_list:
@@ -179,8 +150,8 @@ class Context:
         with self.lock:
             if self.closed:
                 return
-            self.closed = True
-        if self._asleep:
+            self.runtime.closed = True
+        if self.runtime.asleep:
             self.loop.abandon()  # it was never started
             return
         self.lanes.ending = True
@@ -205,7 +176,7 @@ class Context:
         return _same_context, (None if self is _default else self.config,)
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self._channels)} channels, {len(self.circuits)} circuits"
+        state = "closed" if self.closed else f"{len(self._channels)} channels, {len(self.pool.circuits)} circuits"
         return f"<Context: {state}>"
 
     # -- channels: any thread ------------------------------------------------------------------------------------------
@@ -213,15 +184,14 @@ class Context:
     def channel(self, name: str, priority: int = 0) -> Channel:
         """The channel of a name, with one user more; ``release`` takes the user back."""
         _check_name(name, priority)
-        if self._asleep:
-            self.wake()
+        self.runtime.wake()
         if self.closed:
-            raise self.closed_error(name)
+            raise self.runtime.closed_error(name)
         with self.lock:
             channel = self._channels.get((name, priority))
             if channel is None:
                 cid = next(self._cids)
-                channel = Channel(self, name, priority, cid)
+                channel = Channel(self.runtime, self.pool, self, name, priority, cid)
                 self._unsearched.append(channel)
                 self._channels[name, priority] = self._by_cid[cid] = channel
             channel.users += 1
@@ -251,7 +221,7 @@ class Context:
         )
         if wanted is not None:
             monitor.automatic = False
-        self.loop.call_soon(self._start_later, monitor)
+        self.loop.call_soon(self.runtime.later, monitor.start)
         return monitor
 
     def subscribe(
@@ -266,35 +236,17 @@ class Context:
     ) -> Subscription:
         """A callback on a channel's monitor; it is a user of the channel. *on_end* is called if the context closes."""
         _checked(channel, mask)
-        if self._asleep:
-            self.wake()
+        self.runtime.wake()
         with self.lock:
             channel.users += 1
         if self.closed:
-            raise self.closed_error(channel.name)
+            raise self.runtime.closed_error(channel.name)
         if mask & DBE_PROPERTY:
-            self.want_control(channel, follow=True)  # ahead of the monitor: its updates then find the metadata changed
+            channel.want_control(follow=True)  # ahead of the monitor: its updates then find the metadata changed
         monitor = self._monitor(channel, mask)
         subscription = Subscription(monitor, callback, lane, policy, runs, self._unsubscribe, on_end)
         self.loop.call_soon(self._attach, monitor, subscription)
         return subscription
-
-    def on_engine(self, call: Callable[..., None], *args: Any) -> None:
-        """Have the engine thread make a call; in a forked child this starts it. *Any thread.*"""
-        if self._asleep:
-            self.wake()
-        self.loop.call_soon(call, *args)
-
-    def want_control(self, channel: Channel, follow: bool = False) -> None:
-        """Have the metadata fetched at each connection, without waiting for them; *follow*: kept up to date too."""
-        with self.lock:
-            properties = channel.properties
-            if properties is None:
-                channel.properties = properties = Properties(channel)
-            elif properties.following or not follow:
-                return
-            properties.following = follow
-        self.loop.call_soon(properties.start)
 
     def _monitor(self, channel: Channel, mask: int) -> Monitor:
         with self.lock:
@@ -319,55 +271,67 @@ class Context:
         monitor.detach(subscription)
         self.release(monitor.channel, monitor)
 
-    def _start_later(self, monitor: Monitor) -> None:
-        """Start a monitor that only fills the cache, after channels that wait to be made. *Engine thread.*"""
-        if not self._later:
-            self.loop.call_at(time.monotonic() + _LATER, self._start_waiting)
-        self._later.append(monitor)
-
-    def _start_waiting(self) -> None:
-        waiting, self._later = self._later, []
-        for monitor in waiting:
-            monitor.start()
-
-    def start_monitor(self, monitor: Monitor) -> None:
-        """The channel is ready: callbacks at once, caches when there is time. *Engine thread.*"""
-        if monitor.sinks:
-            monitor.start()
-        else:
-            self._start_later(monitor)
-
     def channels(self) -> list[Channel]:
         """All channels there are."""
         with self.lock:
             return list(self._channels.values())
 
-    def closed_error(self, name: str) -> ContextClosedError:
-        """What to raise for a PV whose context is closed. *Any thread.*
+    # -- what channels ask (``Finder``) --------------------------------------------------------------------------------
 
-        While the interpreter ends, daemon threads are held here instead: nobody can handle what they would raise.
-        """
-        if _exiting and threading.current_thread().daemon:
-            time.sleep(_HOLD)
-        return ContextClosedError(f"'{name}': the context has been closed")
+    def seek(self, channel: Channel) -> None:
+        """Search its name until ``settle``, and tell it what was found. *Engine thread.*"""
+        self.searches.add(channel.cid, channel.name)
 
-    def describe_search(self, cid: int) -> str:
-        """How often a name was searched, where, and that nobody has answered."""
-        return self.searches.describe(cid, self.name_servers.describe())
+    def settle(self, channel: Channel) -> None:
+        """Search its name no more; one that is not searched is no error. *Engine thread.*"""
+        self.searches.remove(channel.cid)
+
+    def describe_search(self, channel: Channel) -> str:
+        """How often its name was searched, where, and that nobody has answered; empty if it is not. *Any thread.*"""
+        return self.searches.describe(channel.cid, self.name_servers.describe())
+
+    def duplicate(self, channel: Channel, other: Address) -> None:
+        """A second server answered for a name: warn once. *Engine thread.*"""
+        first = channel.address
+        if first is None or channel.name in self.duplicates:
+            return
+        if _same_server(first, other) or self.searches.beacons.in_step(first, other):
+            return
+        if len(self.duplicates) < _ADDRESSES:
+            self.duplicates[channel.name] = (first, other)
+            self.log.push(_log_duplicate, (channel.name, first, other))
+
+    @property
+    def loop(self) -> Loop:
+        """The loop of its engine thread."""
+        return self.runtime.loop
+
+    @property
+    def lanes(self) -> Lanes:
+        """Where its callbacks run."""
+        return self.runtime.lanes
+
+    @property
+    def log(self) -> Lane:
+        """Where its log lines are written."""
+        return self.runtime.log
+
+    @property
+    def lock(self) -> threading.Lock:
+        """Held while tables are changed."""
+        return self.runtime.lock
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed."""
+        return self.runtime.closed
 
     # -- engine thread -------------------------------------------------------------------------------------------------
 
     def _make_engine(self) -> None:
-        self.loop = Loop(self._engine_error)
-        self.lanes = Lanes(self.loop)
-        self.log: Lane = self.lanes.lane("caclient log", _LOG_LINES)
-        self.circuits: dict[tuple[Address, int], Circuit] = {}
         self.duplicates: dict[str, tuple[Address, Address]] = {}
-        self._failures: dict[Address, _Failure] = {}
-        self._dirty: set[Circuit] = set()
-        self._later = []
         self.searches = Searches(self.loop, self.log, self.config, self._found, self._beacon)
-        self.name_servers = NameServers(self.loop, self.log, self.searches, self.config, self.circuit)
+        self.name_servers = NameServers(self.loop, self.log, self.searches, self.config, self.pool.circuit)
         self.repeater = Registration(self.loop, self.searches, self.config.repeater_port)
 
     def _start_engine(self) -> None:
@@ -383,16 +347,12 @@ class Context:
         while self._unsearched:
             self._unsearched.popleft().search()
 
-    def wake(self) -> None:
-        """In a forked child, at the first use: an engine and circuits of its own. *Any thread.*"""
-        if self._asleep:  # looked at first without the lock, for this is called for every PV
-            self._wake()
-
     def _wake(self) -> None:
+        """In a forked child, at the first use: an engine and circuits of its own. *Any thread.*"""
         with self.lock:
-            if not self._asleep or self.closed:
+            if not self.runtime.asleep or self.closed:
                 return
-            self._asleep = False
+            self.runtime.asleep = False
             self._unsearched = deque(self._channels.values())
         self._start_engine()
         self.loop.call_soon(self._reap)
@@ -400,93 +360,18 @@ class Context:
 
     def fall_asleep(self) -> None:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
-        self.lock = threading.Lock()
         self.pv_lock = threading.RLock()
+        if not self.closed:
+            self.searches.abandon()
+            self.repeater.abandon()
+            self.pool.abandon()
+        self.runtime.fall_asleep()
         if self.closed:
             return
-        self.loop.abandon()
-        self.searches.abandon()
-        self.repeater.abandon()
-        for circuit in self.circuits.values():
-            circuit.abandon()
-        for channel in self._channels.values():
-            channel.forget_circuit()
         self._make_engine()
-        self._asleep = True  # which _reap, too, waits for
-
-    def circuit(self, address: Address, priority: int) -> Circuit:
-        """The circuit to an address, made if there is none. *Engine thread.*"""
-        circuit = self.circuits.get((address, priority))
-        if circuit is None:
-            circuit = Circuit(
-                self.loop,
-                address,
-                priority,
-                self.config.conn_timeout,
-                self._circuit_closed,
-                self._unowned,
-                self.config.max_array_bytes,
-                self.config.echo_timeout,
-            )
-            self.circuits[address, priority] = circuit
-            user, host = self.identity
-            circuit.open([VersionRequest(priority, 13), ClientNameRequest(user), HostNameRequest(host)])
-        return circuit
-
-    def flush_soon(self, circuit: Circuit) -> None:
-        """Write what was queued, after the commands at hand have all been served. *Engine thread.*"""
-        if not self._dirty:
-            self.loop.call_soon(self._flush_dirty)
-        self._dirty.add(circuit)
-
-    def _flush_dirty(self) -> None:
-        dirty, self._dirty = self._dirty, set()
-        for circuit in dirty:
-            circuit.flush()
-
-    def maybe_idle(self, circuit: Circuit) -> None:
-        """A channel has left the circuit: without any it is closed after a moment. *Engine thread.*"""
-        if not circuit.riders:
-            self.loop.call_at(time.monotonic() + _LINGER, lambda: self._close_idle(circuit))
-
-    def _close_idle(self, circuit: Circuit) -> None:
-        if not circuit.riders and circuit.state is not CircuitState.CLOSED:
-            circuit.close("not needed any more")
-
-    def patience_with(self, address: Address) -> float:
-        """Seconds for which an address that accepted no connection is left alone. *Engine thread.*"""
-        failed = self._failures.get(address)
-        return 0.0 if failed is None else failed.until - time.monotonic()
-
-    def not_serving(self, address: Address) -> str:
-        """What is known of an address that answers searches only. *Any thread.*"""
-        failed = self._failures.get(address, _NO_FAILURE)
-        return f"answers searches but does not serve: {failed.reason} ({failed.attempts} attempts)"
-
-    def refusing(self) -> dict[Address, int]:
-        """The addresses that answer searches but do not serve, and how often each was tried in vain. *Any thread.*"""
-        serving = {circuit.address for circuit in list(self.circuits.values()) if circuit.served}
-        since = time.monotonic() - _STALE
-        return {
-            address: failed.attempts
-            for address, failed in list(self._failures.items())
-            if address not in serving and failed.until > since
-        }
-
-    def created(self, circuit: Circuit) -> None:
-        """A channel was made there. *Engine thread.*"""
-        circuit.served = True
-
-    def duplicate(self, channel: Channel, other: Address) -> None:
-        """A second server answered for a name: warn once. *Engine thread.*"""
-        first = channel.address
-        if first is None or channel.name in self.duplicates:
-            return
-        if _same_server(first, other) or self.searches.beacons.in_step(first, other):
-            return
-        if len(self.duplicates) < _ADDRESSES:
-            self.duplicates[channel.name] = (first, other)
-            self.log.push(_log_duplicate, (channel.name, first, other))
+        for channel in self._channels.values():
+            for monitor, count in channel.forget_circuit():
+                self._dropped.extend([(channel, monitor)] * count)  # served when the engine wakes
 
     def _found(self, cid: int, address: Address) -> None:
         channel = self._by_cid.get(cid)
@@ -494,13 +379,9 @@ class Context:
             channel.found(address)
 
     def _beacon(self, address: Address, verdict: Verdict) -> None:
-        now = time.monotonic()
+        self.pool.beacon(address, verdict)
         if verdict.boosts or verdict is Verdict.FIRST:
-            self._failures.pop(address, None)
             self.searches.hurry(channel.cid for channel in self.channels() if channel.is_lost_by(address[0]))
-        for circuit in self.circuits.values():
-            if circuit.address == address and (verdict.vouches or verdict.doubts):
-                circuit.beacon(now, verdict.vouches)
 
     def _unowned(self, circuit: Circuit, command: Command) -> None:
         if isinstance(command, SearchResponse):
@@ -510,22 +391,8 @@ class Context:
         elif isinstance(command, ErrorResponse):
             self.log.push(_log_error, (circuit.name, command))
 
-    def _circuit_closed(self, circuit: Circuit) -> None:
-        if self.circuits.get((circuit.address, circuit.priority)) is circuit:
-            del self.circuits[circuit.address, circuit.priority]
-        self._dirty.discard(circuit)
-        self.searches.beacons.forget(circuit.address)
-        if circuit.served and time.monotonic() - circuit.opened_at > _LASTING:
-            self._failures.pop(circuit.address, None)
-        elif circuit.riders:
-            self._failed(circuit.address, circuit.reason)
-
-    def _failed(self, address: Address, reason: str) -> None:
-        """Leave an address alone for a while, longer each time: it accepted no connection, or soon dropped it."""
-        count = self._failures.get(address, _NO_FAILURE).attempts
-        delay = min(_PATIENCE[0] * 2 ** min(count, 30), _PATIENCE[1])
-        if len(self._failures) < _ADDRESSES or count:
-            self._failures[address] = _Failure(count + 1, time.monotonic() + delay, reason)
+    def _circuit_gone(self, address: Address) -> None:
+        self.searches.beacons.forget(address)
 
     def _reap(self) -> None:
         while self._dropped:
@@ -551,7 +418,7 @@ class Context:
             monitor.stop()
 
     def _close(self, deadline: float, done: threading.Lock) -> None:
-        waiting = [circuit for circuit in self.circuits.values() if circuit.pending]
+        waiting = [circuit for circuit in self.pool.all() if circuit.pending]
         for circuit in waiting:
             circuit.flush()
         stuck = any(circuit.pending and circuit.state is CircuitState.OPEN for circuit in waiting)
@@ -563,12 +430,9 @@ class Context:
         self.searches.stop()
         for channel in self.channels():
             channel.abandon()
-        for circuit in list(self.circuits.values()):
+        for circuit in self.pool.all():
             circuit.close("the context was closed")
         done.release()
-
-    def _engine_error(self, error: BaseException) -> None:
-        self.log.push(_log_engine_error, error)
 
 
 # -- the default context, fork and exit --------------------------------------------------------------------------------
@@ -578,7 +442,6 @@ _default: Context | None = None
 _unpickled: list[Context] = []
 """Contexts that came with pickled PVs; they live as long as the process."""
 _default_lock = threading.Lock()
-_exiting = False
 
 
 def default_context() -> Context:
@@ -611,8 +474,7 @@ def close_default_context() -> None:
 
 
 def _at_exit() -> None:
-    global _exiting
-    _exiting = True
+    Runtime.exiting = True
     for context in list(_contexts):
         context.close()
 
@@ -668,7 +530,3 @@ def _log_duplicate(what: tuple[str, Address, Address]) -> None:
 def _log_error(what: tuple[str, ErrorResponse]) -> None:
     name, error = what
     log.warning("%s reports %s: %s", name, error.status.name, error.error_message)
-
-
-def _log_engine_error(error: BaseException) -> None:
-    log.error("internal error on the engine thread", exc_info=error)

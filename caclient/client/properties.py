@@ -68,7 +68,7 @@ class Properties:
 
     def _subscribe(self, circuit: Any, core: Any, data_type: int) -> None:
         circuit.subscribe(core, data_type, 1, DBE_PROPERTY, self)
-        self._channel.context.flush_soon(circuit)
+        self._channel.pool.flush_soon(circuit)
 
     # -- the thread that reads the circuit -----------------------------------------------------------------------------
 
@@ -78,7 +78,7 @@ class Properties:
             return
         control = self._decode(item)
         if _says_less(control, self._channel.control or _BLANK):
-            self._channel.context.on_engine(self.ask)
+            self._channel.runtime.on_engine(self.ask)
         else:
             self._channel.control = control
 

@@ -18,6 +18,7 @@ from caclient.dbr import ChannelType, ControlInfo, Reading
 from caclient.dbr.text import to_bytes, to_text
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import Lane, report_error
+from caclient.engine.runtime import Runtime
 from caclient.errors import BadValueError, CATimeoutError, DisconnectedError
 
 if TYPE_CHECKING:
@@ -261,7 +262,7 @@ class PV:
         self._check_callable(callback)
         if policy not in ("all", "latest"):
             raise BadValueError(f"'{self.pvname}': policy {policy!r} is neither 'all' nor 'latest'")
-        lane = lane or self._context.lanes.lane(self.pvname)
+        lane = lane or self._runtime.lanes.lane(self.pvname)
         return self._context.subscribe(channel, callback, lane, policy, mask, runs, on_end)
 
     def _check_callable(self, callback: Any) -> None:
@@ -303,7 +304,7 @@ class PV:
         """
         channel = self._open_channel()
         self._check_callable(callback)
-        self._context.want_control(channel)
+        channel.want_control()
         with self._context.pv_lock:
             lane = self._own_lane()
             callbacks = dict(self._callbacks or {})
@@ -343,7 +344,7 @@ class PV:
         self._check_callable(callback)
         with self._context.pv_lock:
             lane = self._own_lane()
-        self._context.on_engine(self._listen, callback, lane)
+        self._runtime.on_engine(self._listen, callback, lane)
 
     def add_access_callback(self, callback: Callable[..., Any]) -> None:
         """Call ``callback(read_access, write_access, pv=)`` on each change, and at once if connected. *Any thread.*"""
@@ -351,13 +352,17 @@ class PV:
         self._check_callable(callback)
         with self._context.pv_lock:
             lane = self._own_lane()
-        self._context.on_engine(self._listen_access, callback, lane)
+        self._runtime.on_engine(self._listen_access, callback, lane)
+
+    @property
+    def _runtime(self) -> Runtime:
+        return self._channel.runtime
 
     def _own_lane(self) -> Lane:
         """The lane of callbacks in pyepics' form; the parent's stay with it after a fork. *Caller holds pv_lock.*"""
         lane = self._lane
-        if lane is None or lane.lanes is not self._context.lanes:
-            self._lane = lane = self._context.lanes.lane(self.pvname)
+        if lane is None or lane.lanes is not self._runtime.lanes:
+            self._lane = lane = self._runtime.lanes.lane(self.pvname)
             self._callbacks = self._connection_callbacks = self._access_callbacks = self._subscription = None
         return lane
 
@@ -590,7 +595,7 @@ class PV:
             self._closed = True
             self._callbacks = None
             self._end_subscription()
-        self._context.loop.call_soon(self._stop_listening)
+        self._runtime.loop.call_soon(self._stop_listening)
         self._context.release(self._channel, self._monitor)
 
     disconnect = close

@@ -92,10 +92,10 @@ class Report:
         for channel in channels:
             states[channel.state.value] = states.get(channel.state.value, 0) + 1
         sinks = [sink for channel in channels for monitor in channel.monitors for sink in monitor.sinks]
-        waiting, workers = context.lanes.depth()
+        waiting, workers = context.runtime.lanes.depth()
         searches = context.searches
         return cls(
-            circuits=tuple(CircuitReport.of(circuit, now) for circuit in list(context.circuits.values())),
+            circuits=tuple(CircuitReport.of(circuit, now) for circuit in context.pool.all()),
             channels=states,
             searching=tuple(channel.name for channel in channels if channel.state.value == "searching"),
             searches_sent=searches.datagrams_sent,
@@ -103,15 +103,15 @@ class Report:
             name_servers=tuple(context.name_servers.describe()),
             search_failures={f"{host}:{port}": why for (host, port), why in list(searches.failures.items())},
             duplicates=dict(context.duplicates),
-            refusing={f"{host}:{port}": count for (host, port), count in context.refusing().items()},
+            refusing={f"{host}:{port}": count for (host, port), count in context.pool.refusing().items()},
             lanes_waiting=waiting,
             workers=workers,
             subscriptions=len(sinks),
             pending=sum(sink.pending for sink in sinks),
             dropped=sum(sink.dropped for sink in sinks),
             callback_errors=sum(sink.errors for sink in sinks),
-            wakeups=context.loop.wakeups,
-            engine_lag=context.loop.lag,
+            wakeups=context.runtime.loop.wakeups,
+            engine_lag=context.runtime.loop.lag,
             beacons_from=len(searches.beacons),
             repeater="serving" if context.repeater.serving else "registered" if context.repeater.confirmed else "none",
         )

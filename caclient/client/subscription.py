@@ -118,7 +118,7 @@ class Monitor:
             self.core_id = circuit.subscribe(core, channel.time_type, count, self.mask, self)
         except CAError:
             return  # the circuit has just gone; the channel comes back and starts this again
-        channel.context.flush_soon(circuit)
+        channel.pool.flush_soon(circuit)
 
     def stop(self) -> None:
         """Have the server send no more. *Engine thread.*"""
@@ -128,7 +128,7 @@ class Monitor:
         if core_id is None or channel.core is None or channel.circuit is None:
             return
         channel.circuit.dismiss(channel.core.unsubscribe(core_id))
-        channel.context.flush_soon(channel.circuit)
+        channel.pool.flush_soon(channel.circuit)
 
     def lost(self) -> None:
         """The circuit has gone, and the subscription with it. *Engine thread.*"""
@@ -146,13 +146,13 @@ class Monitor:
 
     def attach(self, sink: Subscription) -> None:
         """Give this callback every update from now on. *Any thread.*"""
-        with self.channel.context.lock:
+        with self.channel.runtime.lock:
             if not sink.closed:
                 self.sinks = (*self.sinks, sink)
 
     def detach(self, sink: Subscription) -> None:
         """Give it none any more. *Any thread.*"""
-        with self.channel.context.lock:
+        with self.channel.runtime.lock:
             self.sinks = tuple(other for other in self.sinks if other is not sink)
 
     def welcome(self, sink: Subscription) -> None:
@@ -202,7 +202,7 @@ class Monitor:
             self.take(item)
         elif type(item) is ErrorResponse:
             self.refusal = f"the server refused the subscription: {item.status.name}: {item.status.description}"
-            self.channel.context.log.push(_log_refusal, (self.channel.name, self.refusal))
+            self.channel.runtime.log.push(_log_refusal, (self.channel.name, self.refusal))
 
     def take(self, update: Any) -> None:
         """A single update. *The thread that reads the circuit.*
@@ -252,7 +252,7 @@ class Monitor:
         except DecodeError as error:
             if not self.refusal:
                 self.refusal = str(error).removeprefix(f"'{self.channel.name}': ")
-                self.channel.context.log.push(_log_refusal, (self.channel.name, self.refusal))
+                self.channel.runtime.log.push(_log_refusal, (self.channel.name, self.refusal))
             return None
 
     def _take_run(self, run: UpdateRun) -> None:
@@ -499,7 +499,7 @@ class Updates:
 
     def next(self, timeout: float | None) -> Reading | None:
         """The next reading, or None if none comes within *timeout* seconds, or after ``close()``."""
-        context = self._channel.context
+        runtime = self._channel.runtime
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         signal = None
         while signal is None or self._wait(signal, deadline):
@@ -510,13 +510,13 @@ class Updates:
                     break
                 signal = new_signal()
                 self._waiting.append(signal)
-        if self._subscription.closed and context.closed:
-            raise context.closed_error(self._channel.name)
+        if self._subscription.closed and runtime.closed:
+            raise runtime.closed_error(self._channel.name)
         return None
 
     def _wait(self, signal: threading.Lock, deadline: float) -> bool:
         try:
-            with self._channel.context.lanes.blocking():
+            with self._channel.runtime.lanes.blocking():
                 return await_signal(signal, deadline)
         finally:
             with self._lock:

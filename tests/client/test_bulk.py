@@ -48,7 +48,7 @@ def test_scalars_alone_come_as_plain_numbers(mixed: list[Any]) -> None:
 
 
 def test_what_cannot_be_asked_says_why(mixed: list[Any]) -> None:
-    nobody = mixed[0].channel.context.pv("nobody", auto_monitor=False)
+    nobody = mixed[0]._context.pv("nobody", auto_monitor=False)
     results = get_values([mixed[1], nobody], time.monotonic() + 0.2)
     assert results[0] == 1.0
     assert "not connected" in str(results[1])

@@ -106,7 +106,7 @@ def test_a_request_without_an_answer():
 
 def test_where_it_was_when_nothing_is_known(serve):
     _, context = serve()
-    channel = Channel(context, "x", 0, 99)
+    channel = Channel(context.runtime, context.pool, context, "x", 0, 99)
     assert channel.circuit_name == "no server"
     channel._move(State.CONNECTING)
     assert "an unknown address answered the search" in channel.progress(0.0)
@@ -123,7 +123,7 @@ def test_reading_by_type_and_count(channel):
 
 
 def test_runs_of_arrays_that_have_one_element(channel):
-    context = channel.context
+    context = channel.finder
     array, words = context.channel("array"), context.channel("words")
     for each in (array, words):
         each.require(deadline(PATIENCE))
@@ -155,7 +155,7 @@ def test_the_circuit_refuses_what_is_sent(channel, monkeypatch, error, text):
     ):
         with pytest.raises(type(error), match=text):
             use()
-    channel.context.want_control(channel)
+    channel.want_control()
     assert channel.puts == 0
 
 
@@ -173,7 +173,7 @@ def test_what_meets_a_dying_circuit_goes_on_with_the_next(channel, monkeypatch):
     circuit = channel.circuit
 
     def dying(*_args: Any) -> None:
-        channel.context.loop.call_soon(circuit.close, "torn")
+        channel.runtime.loop.call_soon(circuit.close, "torn")
         raise DisconnectedError("torn")
 
     monkeypatch.setattr(circuit, "exchange", dying)
@@ -195,7 +195,7 @@ def test_bad_values_name_the_channel(channel):
 def test_without_a_channel_there_is_no_metadata(serve):
     _, context = serve()
     channel = context.channel("nowhere")
-    channel.context.want_control(channel)
+    channel.want_control()
     assert channel.control is None
 
 
@@ -264,7 +264,7 @@ def test_found_again_elsewhere_while_the_circuit_is_silent():
 
 
 def test_found_while_unresponsive_without_a_circuit(channel):
-    context = channel.context
+    context = channel.finder
     context.loop.call_soon(channel._move, State.UNRESPONSIVE)
     engine_idle(context)
     circuit, channel.circuit = channel.circuit, None
@@ -295,7 +295,7 @@ def test_closed_before_the_server_has_made_it():
 
 
 def test_closing_in_every_state(channel, monkeypatch):
-    context = channel.context
+    context = channel.finder
 
     def gone(*_args: Any) -> None:
         raise DisconnectedError("gone")
@@ -316,7 +316,7 @@ def test_closing_in_every_state(channel, monkeypatch):
 
 
 def test_events_that_no_longer_matter(channel):
-    context = channel.context
+    context = channel.finder
     for call in (channel.circuit_open, channel.circuit_responsive):
         context.loop.call_soon(call)
     context.loop.call_soon(channel.receive, ca.EchoResponse())
@@ -371,16 +371,16 @@ def test_listeners_hear_of_rights_and_connections(channel):
     heard = Recorder()
     channel.listeners = (lambda _channel, connected: heard(connected),)
     channel.access_listeners = (lambda each, _connected: heard((each.can_read, each.can_write)),)
-    channel.context.loop.call_soon(channel.receive, ca.AccessRightsResponse(channel.cid, AccessRights.READ))
+    channel.runtime.loop.call_soon(channel.receive, ca.AccessRightsResponse(channel.cid, AccessRights.READ))
     assert heard.wait(1) == [(True, False)]
-    channel.context.loop.call_soon(channel.circuit.close, "a test")
+    channel.runtime.loop.call_soon(channel.circuit.close, "a test")
     assert heard.wait(3) == [(True, False), False, True]
 
 
 def test_metadata_are_asked_for_ahead_of_the_first_update(channel):
     assert channel.control is None
-    channel.context.want_control(channel)
-    channel.context.want_control(channel)
+    channel.want_control()
+    channel.want_control()
     channel.read(deadline(PATIENCE))
     assert channel.fetch_control(deadline(PATIENCE)).units == "mm"
     assert channel.reading(ca.ReadNotifyResponse(2.0, ChannelType.DOUBLE, 1, 1, 1)).value == 2.0
@@ -400,7 +400,7 @@ def test_a_large_array_is_decoded_where_it_lies(serve):
 
 
 def test_what_the_closed_context_says(channel):
-    channel.context.close()
+    channel.finder.close()
     assert channel.state is State.CLOSED
     for use in (lambda: channel.require(deadline(1)), channel._usable):
         with pytest.raises(ContextClosedError):

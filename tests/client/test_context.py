@@ -15,6 +15,8 @@ import pytest
 import caclient
 from caclient import Config, Context, ContextClosedError
 from caclient.client import context as module
+from caclient.engine import pool as pool_module
+from caclient.engine.runtime import Runtime
 from caclient.ioc import IOC, Completion, Record
 from tests.faults import FaultServer, Tcp
 from tests.recorder import PATIENCE, Recorder
@@ -80,9 +82,9 @@ def test_the_identity_is_this_users(monkeypatch):
 
     monkeypatch.setattr(module.getpass, "getuser", nobody)
     with Context(Config.isolated()) as context:
-        assert context.identity == ("unknown", socket.gethostname())
+        assert context.runtime.identity == ("unknown", socket.gethostname())
     with Context(Config.isolated(user="operator", host="console")) as context:
-        assert context.identity == ("operator", "console")
+        assert context.runtime.identity == ("operator", "console")
 
 
 def test_a_context_in_words(serve):
@@ -175,9 +177,9 @@ def test_a_server_that_accepts_no_connection_is_left_alone_for_a_while(monkeypat
             pv.get(timeout=0.5)
         assert "refused" in str(caught.value).lower()
         assert len(server.searches) < 20
-        assert list(context.refusing()) == [server.tcp_address]
-        monkeypatch.setattr(module, "_STALE", -60.0)
-        assert context.refusing() == {}
+        assert list(context.pool.refusing()) == [server.tcp_address]
+        monkeypatch.setattr(pool_module, "_STALE", -60.0)
+        assert context.pool.refusing() == {}
         server.move(Tcp.SERVE)
         assert pv.get(timeout=PATIENCE) == 1.0
 
@@ -204,11 +206,11 @@ def test_closing_twice_is_no_error(serve):
 
 WAITS = {
     "get": lambda pv: pv.get(timeout=60),
-    "search": lambda pv: pv.channel.context.pv("nowhere").get(timeout=60),
+    "search": lambda pv: pv._context.pv("nowhere").get(timeout=60),
     "put": lambda pv: pv.put(2.0, wait=True),
     "wait_for": lambda pv: pv.wait_for(lambda value: value == 9.0, 60),
     "updates": lambda pv: list(pv.updates(timeout=60)),
-    "connection": lambda pv: pv.channel.context.pv("nowhere").wait_for_connection(60),
+    "connection": lambda pv: pv._context.pv("nowhere").wait_for_connection(60),
 }
 
 
@@ -481,22 +483,16 @@ def test_a_context_that_is_closed_in_a_child_before_its_first_use(serve):
     context.close()
     with pytest.raises(ContextClosedError):
         pv.get(timeout=60)
-    context.wake()
+    context.runtime.wake()
     context.fall_asleep()
 
 
-def test_a_daemon_thread_is_held_at_exit(serve, monkeypatch):
+def test_what_is_left_open_is_closed_at_exit(serve, monkeypatch):
     _, context = serve()
-    monkeypatch.setattr(module, "_exiting", True)
-    monkeypatch.setattr(module, "_HOLD", 0.0)
-    answers = Recorder()
-    thread = threading.Thread(target=lambda: answers(context.closed_error("x")), daemon=True)
-    thread.start()
-    (error,) = answers.wait(1)
-    thread.join(PATIENCE)
-    assert str(error) == "'x': the context has been closed"
+    monkeypatch.setattr(Runtime, "exiting", False)
     module._at_exit()
     assert context.closed
+    assert Runtime.exiting
 
 
 def test_a_closed_context_stays_closed_in_a_child(ioc):

@@ -31,7 +31,7 @@ def pair(serve):
 
 def on_engine(pv: Any, call: Any, *args: Any) -> None:
     done = Recorder()
-    pv.channel.context.on_engine(lambda: done(call(*args)))
+    pv.channel.runtime.on_engine(lambda: done(call(*args)))
     done.wait(1)
 
 
@@ -97,9 +97,8 @@ def test_the_subscription_leaves_with_the_channel(pair):
 
 def test_many_who_want_them_share_one_subscription(pair):
     ioc, pv = pair
-    context = pv.channel.context
-    context.want_control(pv.channel, follow=True)
-    context.want_control(pv.channel)
+    pv.channel.want_control(follow=True)
+    pv.channel.want_control()
     assert pv.units == "mm"
     on_engine(pv, lambda: [pv.channel.properties.ask() for _ in range(2)])
     on_engine(pv, pv.channel.properties.start)
@@ -165,5 +164,5 @@ def test_a_circuit_that_is_ending_is_not_asked(pair, monkeypatch):
 def test_without_a_connection_nothing_is_asked(serve):
     _, context = serve()
     channel = context.channel("nowhere")
-    context.want_control(channel)
+    channel.want_control()
     assert channel.control is None

@@ -325,7 +325,7 @@ def test_get_sees_ones_own_put(pair):
     for number in range(200):
         pv.put(float(number))
         assert pv.get() == number
-    other = pv.channel.context.pv("x")
+    other = pv._context.pv("x")
     pv.put(0.5, wait=True)
     assert (other.get(), pv.get()) == (0.5, 0.5)
     ioc["x"].post(0.75)
@@ -473,7 +473,7 @@ def test_a_name_fits_a_datagram(serve, name, caplog):
 def test_without_write_access(serve):
     ioc, context = serve(Record("x", 1.0, access=AccessRights.READ))
     pv = context.pv("x")
-    user, host = context.identity
+    user, host = context.runtime.identity
     for wait in (False, True):
         with pytest.raises(AccessDeniedError) as caught:
             pv.put(2.0, wait=wait)
@@ -485,7 +485,7 @@ def test_without_write_access(serve):
 def test_without_read_access(serve):
     ioc, context = serve(Record("x", 1.0, access=AccessRights.WRITE))
     pv = context.pv("x")
-    user, host = context.identity
+    user, host = context.runtime.identity
     with pytest.raises(AccessDeniedError, match=f"'x': no read access for {user}@{host}"):
         pv.get()
     assert pv.access == "write-only"
@@ -791,13 +791,13 @@ def test_wait_for_sees_every_update(pair):
         pv.wait_for(lambda value: value == 9.0, 0.05)
     with pytest.raises(ZeroDivisionError):
         pv.wait_for(lambda value: 1 / 0)
-    engine_idle(pv.channel.context)
+    engine_idle(pv._context)
     assert ioc.wait_until(lambda ioc: ioc.subscription_count() == 1, PATIENCE)
 
 
 def test_callbacks_added_and_closed_before_the_engine_knows(pair):
     _, pv = pair
-    context, gate = pv.channel.context, threading.Event()
+    context, gate = pv._context, threading.Event()
     other, heard = context.pv("x"), Recorder()
     context.loop.call_soon(gate.wait, PATIENCE)
     other.add_connection_callback(lambda **_: heard(1))
@@ -811,7 +811,7 @@ def test_callbacks_added_and_closed_before_the_engine_knows(pair):
 
 def test_callbacks_that_were_due_when_the_pv_was_closed(pair):
     _, pv = pair
-    context, gate, started, heard = pv.channel.context, threading.Event(), threading.Event(), Recorder()
+    context, gate, started, heard = pv._context, threading.Event(), threading.Event(), Recorder()
     other = context.pv("x")
 
     def block(**_):
@@ -961,7 +961,7 @@ def test_a_closed_pv_calls_nobody(serve):
 def test_a_name_may_be_opened_again(pair):
     _, pv = pair
     for _ in range(5):
-        context = pv.channel.context
+        context = pv._context
         pv.close()
         pv = context.pv("x")
         assert pv.get(timeout=PATIENCE) == 1.0
@@ -969,7 +969,7 @@ def test_a_name_may_be_opened_again(pair):
 
 def test_a_dropped_pv_leaves_the_server(pair):
     ioc, pv = pair
-    context, gone = pv.channel.context, weakref.ref(pv)
+    context, gone = pv._context, weakref.ref(pv)
     pv.get()
     del pv
     gc.collect()
@@ -1010,7 +1010,7 @@ def test_churn_leaves_nothing_behind(serve):
     assert ioc.subscription_count() == 0
     engine_idle(context)
     assert context.channels() == []
-    eventually(lambda: not any(circuit.core.channels for circuit in list(context.circuits.values())))
+    eventually(lambda: not any(circuit.core.channels for circuit in list(context.pool.circuits.values())))
     eventually(lambda: not left_of(context))
 
 
@@ -1039,7 +1039,7 @@ def test_a_pickled_pv_is_the_same_name_in_the_same_kind_of_context(pair):
 def test_use_after_the_context_was_closed(pair):
     _, pv = pair
     pv.wait_for(lambda value: True)
-    pv.channel.context.close()
+    pv._context.close()
     for use in (
         pv.get, pv.read, lambda: pv.put(1.0), lambda: pv.put(1.0, wait=True), lambda: pv.begin_put(1.0),
         lambda: pv.subscribe(print), lambda: pv.add_callback(print), lambda: pv.wait_for(bool),

@@ -45,7 +45,7 @@ def test_subscriptions_share_one_monitor_until_the_last_has_gone(pair):
     ioc, pv = pair
     pv.close()
     first, second, other = Recorder(), Recorder(), Recorder()
-    context = pv.channel.context
+    context = pv._context
     pv = context.pv("x", auto_monitor=False)
     subscriptions = [pv.subscribe(first), pv.subscribe(second), pv.subscribe(other, mask=module.DBE_ALARM)]
     for each in (first, second, other):
@@ -94,7 +94,7 @@ def test_a_subscriber_while_the_circuit_goes(pair):
     monitor, heard = pv._monitor, Recorder()
     pv.channel.core, core = None, pv.channel.core
     with pv.subscribe(heard):
-        pv.channel.context.loop.call_soon(setattr, pv.channel, "core", core)
+        pv.channel.runtime.loop.call_soon(setattr, pv.channel, "core", core)
         assert values(heard.wait(1)) == [0.0]
         assert len(monitor.sinks) == 1
         ioc.drop_clients()
@@ -117,7 +117,7 @@ def test_a_refused_subscription_is_logged(pair, caplog):
     request = ca.EventAddRequest(ChannelType.TIME_DOUBLE, 1, 1, 1, mask=1)
     pv._monitor.receive(ca.ErrorResponse(request, cid=1, status=48))
     done = Recorder()
-    pv.channel.context.log.push(done, None)
+    pv.channel.runtime.log.push(done, None)
     done.wait(1)
     assert "'x': the server refused the subscription: ECA_ALLOCMEM" in caplog.text
     with pytest.raises(CATimeoutError, match=r"last value: .*; the server refused the subscription: ECA_ALLOC"):
@@ -126,7 +126,7 @@ def test_a_refused_subscription_is_logged(pair, caplog):
         next(updates)
         with pytest.raises(CATimeoutError, match=r"no update within 0.01 s; the server refused the subscription"):
             next(updates)
-    pv.channel.context.loop.call_soon(pv._monitor.lost)
+    pv.channel.runtime.loop.call_soon(pv._monitor.lost)
     with pytest.raises(CATimeoutError, match=r"last value: [^;]*$"):
         pv.wait_for(lambda value: False, 0.01)
 
@@ -141,7 +141,7 @@ def test_an_update_that_is_nonsense_is_told_and_harms_nothing(pair, caplog):
     heard = Recorder()
     with pv.subscribe(heard):
         heard.wait(1)
-        monitor, context = pv._monitor, pv.channel.context
+        monitor, context = pv._monitor, pv._context
         for use in (monitor.receive, monitor.receive, monitor.renew, monitor.keep):
             context.loop.call_soon(use, nonsense())
         done = Recorder()
@@ -191,7 +191,7 @@ def test_a_server_that_was_silent_for_a_while_gives_one_fresh_value(pair):
     ioc, pv = pair
     heard, edges = Recorder(), Recorder(lambda conn, **_: conn)
     pv.add_connection_callback(edges)
-    call_soon, channel = pv.channel.context.loop.call_soon, pv.channel
+    call_soon, channel = pv.channel.runtime.loop.call_soon, pv.channel
     with pv.subscribe(heard):
         heard.wait(1)
         call_soon(channel.circuit_unresponsive)
@@ -243,7 +243,7 @@ def test_in_a_forked_child_subscriptions_are_the_parents(pair):
         assert monitor.orphan() == 1
         assert subscription.closed
         assert monitor.orphan() == 0
-        pv.channel.context.release(pv.channel, monitor)
+        pv._context.release(pv.channel, monitor)
 
 
 # ---------------------------------------------------------------- all, or the latest
@@ -342,7 +342,7 @@ def test_a_run_is_given_reading_by_reading_or_whole(pair, count):
         for each in (readings, runs, latest):
             each.wait(1)
         monitor = pv._monitor
-        pv.channel.context.loop.call_soon(monitor.receive, run_of(count, 1.0))
+        pv.channel.runtime.loop.call_soon(monitor.receive, run_of(count, 1.0))
         assert values(readings.wait(count + 1)) == [float(number) for number in range(count + 1)]
         assert runs.wait(2)[1]["value"].tolist() == [float(number) for number in range(1, count + 1)]
         assert values(latest.wait(2)) == [0.0, float(count)]
@@ -363,7 +363,7 @@ def test_a_long_run_leaves_room_for_others(pair, monkeypatch, caplog):
 
     with pv.subscribe(callback) as subscription:
         heard.wait(1)
-        pv.channel.context.loop.call_soon(pv._monitor.receive, run_of(30, 1.0))
+        pv.channel.runtime.loop.call_soon(pv._monitor.receive, run_of(30, 1.0))
         assert values(heard.wait(31)) == [float(number) for number in range(31)]
         assert subscription.errors == 1
     assert "user bug" in caplog.text
@@ -380,7 +380,7 @@ def test_closing_in_the_middle_of_a_run(pair):
 
     subscription = pv.subscribe(callback)
     heard.wait(1)
-    pv.channel.context.loop.call_soon(pv._monitor.receive, run_of(30, 1.0))
+    pv.channel.runtime.loop.call_soon(pv._monitor.receive, run_of(30, 1.0))
     heard.wait(7)
     with pv.subscribe(other := Recorder()):
         other.wait(1)
@@ -402,7 +402,7 @@ def test_what_a_closed_subscription_had_queued_is_not_given(pair):
 def test_dropping_spares_what_is_not_its_own(pair):
     """The lane of a PV carries connection events too; and there may be nothing to drop."""
     _, pv = pair
-    lanes = Lanes(pv.channel.context.loop)
+    lanes = Lanes(pv.channel.runtime.loop)
     lanes.close()
     lane = lanes.lane("x")
     channel = SimpleNamespace(name="x", circuit=None)
@@ -443,7 +443,7 @@ def test_updates_that_do_not_come(pair):
         next(updates)
         with pytest.raises(CATimeoutError, match=r"'x': no update within 0.05 s"):
             next(updates)
-    nowhere = pv.channel.context.pv("nowhere")
+    nowhere = pv._context.pv("nowhere")
     with nowhere.updates(timeout=0.05) as updates, pytest.raises(CATimeoutError, match="'nowhere' not connected after"):
         next(updates)
 
@@ -463,7 +463,7 @@ def test_updates_end_with_the_context(pair):
     _, pv = pair
     updates = pv.updates()
     next(updates)
-    pv.channel.context.close()
+    pv._context.close()
     with pytest.raises(ContextClosedError):
         next(updates)
 
@@ -498,7 +498,7 @@ def test_a_monitor_waits_until_the_channel_knows_its_type(pair):
         done.set()
 
     done = threading.Event()
-    channel.context.loop.call_soon(start)
+    channel.runtime.loop.call_soon(start)
     assert done.wait(PATIENCE)
     assert seen[0] is None
     assert seen[1] is not None

@@ -131,8 +131,10 @@ def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
 
     def objects() -> tuple[int, int]:
         gc.collect()
-        channels = [each for each in gc.get_objects() if type(each) is Channel and each.context is context]
-        monitors = [each for each in gc.get_objects() if type(each) is Monitor and each.channel.context is context]
+        channels = [each for each in gc.get_objects() if type(each) is Channel and each.runtime is context.runtime]
+        monitors = [
+            each for each in gc.get_objects() if type(each) is Monitor and each.channel.runtime is context.runtime
+        ]
         return len(channels), len(monitors)
 
     churn(100)
@@ -145,7 +147,7 @@ def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
     assert len(context.searches.schedule) == 0
     assert keeps.get(use_monitor=False) == 2.5
     eventually(lambda: objects() == (1, 1))
-    eventually(lambda: len(context.circuits) == 1)
+    eventually(lambda: len(context.pool.circuits) == 1)
     assert [left for left in before.left_behind(6.0) if "lane" not in left] == []
 
 

@@ -106,7 +106,7 @@ def test_failed_requests_leave_no_entry(serve: Serve, connect: Connect) -> None:
     assert failures == 300
     server.behave()
     assert x.get() == 2.0
-    (circuit,) = context.circuits.values()
+    (circuit,) = context.pool.circuits.values()
     assert circuit.core.ioids == {}
     assert len(server.of(ca.WriteNotifyRequest)) == 50  # those without the right were never sent
 
@@ -192,7 +192,7 @@ def test_rights_change_at_run_time(serve: Serve, connect: Connect) -> None:
     rights.wait_for((True, True))
     server.set_access("x", "r")
     rights.wait_for((True, True), (True, False))
-    user, host = context.identity
+    user, host = context.runtime.identity
     said = rf"'x': no write access for {user}@{host} on 127.0.0.1:{server.tcp_port}"
     for wait in (False, True):
         with pytest.raises(AccessDeniedError, match=said):
