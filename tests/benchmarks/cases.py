@@ -69,6 +69,44 @@ def _ticks(name: str, title: str, work: str, pvs: int, servers: tuple[str, ...] 
     return Case(name, work, Task(pvs, seconds=5), Task(pvs, seconds=1), rows, servers, ticking=True)
 
 
+def _threads(number: int) -> Case:
+    """Gets one after the other in each of so many threads."""
+    name = "threads" if number == 8 else f"threads_{number}"
+    row = Row(name, f"{number} thread{'s' * (number > 1)}, sequential gets", "rate", "/s", HIGHER)
+    return Case(name, "threads", Task(number, calls=1_000), Task(number, calls=100), (row,))
+
+
+def _in_turn(pvs: int) -> tuple[Case, ...]:
+    """Updates of many PVs, one each in turn: readings, and all keywords of pyepics' callbacks."""
+    plain = Row(f"flood_{pvs}", f"updates of {pvs:,} PVs in turn, into callbacks", "rate", "/s", HIGHER)
+    words = Row(f"keywords_{pvs}", f"updates of {pvs:,} PVs in turn, in pyepics' form", "rate", "/s", HIGHER)
+    task, quick = Task(pvs, seconds=2), Task(min(pvs, 1_000), seconds=0.5)
+    return (
+        Case(plain.name, "flood", task, quick, (plain,), ("flood",)),
+        Case(words.name, "keywords", task, quick, (words,), ("flood",)),
+    )
+
+
+def _paced(pvs: int) -> tuple[Case, ...]:
+    """Many PVs at 100 Hz: how many updates arrive, how late, at what cost."""
+    return tuple(
+        Case(
+            name,
+            work,
+            Task(pvs, seconds=3),
+            Task(100, seconds=1),
+            (
+                Row(f"{name}_updates", f"{pvs:,} PVs at 100 Hz{form}: delivered", "updates", "/s", HIGHER),
+                Row(f"{name}_p50", f"{pvs:,} PVs at 100 Hz{form}: latency, median", "p50", "ms", LOWER),
+                Row(f"{name}_p99", f"{pvs:,} PVs at 100 Hz{form}: latency, 99 %", "p99", "ms", LOWER),
+                Row(f"{name}_cpu", f"{pvs:,} PVs at 100 Hz{form}: CPU per update", "cpu_us", "us", LOWER),
+            ),
+            ("flood",),
+        )
+        for name, work, form in (("paced", "paced", ""), ("paced_words", "paced_keywords", " in pyepics' form"))
+    )
+
+
 def _with(row: Row, case: Case) -> Case:
     return replace(case, rows=(row, *case.rows))
 
@@ -125,14 +163,9 @@ CASES: tuple[Case, ...] = (
         (Row("flood_100", "updates of 100 PVs, mixed, into callbacks", "rate", "/s", HIGHER),),
         ("flood",),
     ),
-    Case(
-        "record",
-        "record",
-        Task(seconds=2),
-        Task(seconds=0.5),
-        (Row("record", "updates recorded as arrays", "rate", "/s", HIGHER),),
-        ("flood",),
-    ),
+    *_in_turn(1_000),
+    *_in_turn(10_000),
+    *_paced(1_000),
     Case(
         "waveform_get",
         "waveform_get",
@@ -140,13 +173,7 @@ CASES: tuple[Case, ...] = (
         Task(calls=5),
         (Row("waveform_get", "8 MB waveform get", "rate", "MB/s", HIGHER),),
     ),
-    Case(
-        "threads",
-        "threads",
-        Task(8, calls=1_000),
-        Task(8, calls=100),
-        (Row("threads", "8 threads, sequential gets", "rate", "/s", HIGHER),),
-    ),
+    *(_threads(number) for number in (1, 2, 8)),
     Case(
         "memory",
         "memory",

@@ -8,6 +8,7 @@ no client starts a repeater of its own.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import struct
@@ -24,9 +25,12 @@ READ_NOTIFY, REPEATER_CONFIRM, CREATE_CHAN, WRITE_NOTIFY, ACCESS_RIGHTS, ECHO = 
 MINOR = 13
 NORMAL = 1
 DOUBLE = 6
+TIME_DOUBLE = 20
 PREFIX = b"flood:"
 CAMERA = b"flood:camera"
 CAMERA_COUNT = 1_000_000
+PACED = b"flood:paced"
+PACE = 0.01  # seconds between two updates of a paced PV
 ROUND = 4096  # scalar updates in one replayed block
 EPICS_EPOCH = 631152000
 
@@ -84,11 +88,12 @@ class Subscription:
     data_type: int
     count: int
     camera: bool
+    paced: bool = False
 
 
 def block(subscriptions: list[Subscription]) -> bytes:
     """The updates to replay: the scalars in turn, `ROUND` in all, and one picture of each camera."""
-    scalars = [s for s in subscriptions if not s.camera]
+    scalars = [s for s in subscriptions if not s.camera and not s.paced]
     cameras = [s for s in subscriptions if s.camera]
     rounds = range(max(1, ROUND // len(scalars))) if scalars else range(0)
     parts = [_update(s, float(i)) for i in rounds for s in scalars]
@@ -101,8 +106,28 @@ def _update(subscription: Subscription, value: float) -> bytes:
     return message(EVENT_ADD, s.data_type, s.count, NORMAL, s.subscription_id, payload)
 
 
+class Beat:
+    """One update of each paced PV, sent again and again with the time of day: for subscriptions with time stamps."""
+
+    def __init__(self, subscriptions: list[Subscription]) -> None:
+        parts = [_update(s, 0.0) for s in subscriptions]
+        self.data = bytearray(b"".join(parts))
+        ends = list(itertools.accumulate(map(len, parts)))
+        self.stamps = [end - len(part) + HEADER.size + 4 for end, part in zip(ends, parts, strict=True)]
+        self.stamped = [s.data_type == TIME_DOUBLE for s in subscriptions]
+
+    def now(self) -> bytes:
+        """The updates, stamped."""
+        seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+        stamp = struct.pack(">II", seconds - EPICS_EPOCH, rest)
+        for at, stamped in zip(self.stamps, self.stamped, strict=True):
+            if stamped:
+                self.data[at : at + 8] = stamp
+        return bytes(self.data)
+
+
 class Circuit:
-    """One client: a thread that answers, and a thread that floods."""
+    """One client: a thread that answers, one that floods, and one that keeps the pace."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -115,7 +140,8 @@ class Circuit:
         self.open = True
 
     def serve(self) -> None:
-        threading.Thread(target=self._guarded, args=(self.flood,), daemon=True).start()
+        for work in (self.flood, self.pace):
+            threading.Thread(target=self._guarded, args=(work,), daemon=True).start()
         self._guarded(self.answer)
 
     def _guarded(self, work: object) -> None:
@@ -151,8 +177,9 @@ class Circuit:
             data = double_payload(data_type, count or self.count(p1), 0.0)
             yield message(READ_NOTIFY, data_type, count or self.count(p1), NORMAL, p2, data)
         elif command == EVENT_ADD:
-            camera = self.channels[p1] == CAMERA
-            self.subscribe(Subscription(p2, p1, data_type, count or self.count(p1), camera))
+            name = self.channels[p1]
+            kind = name == CAMERA, name.startswith(PACED)
+            self.subscribe(Subscription(p2, p1, data_type, count or self.count(p1), *kind))
         elif command == EVENT_CANCEL:
             self.unsubscribe(p2)
             yield message(EVENT_ADD, data_type, count, p1, p2)
@@ -192,7 +219,7 @@ class Circuit:
         edition, data = -1, b""
         while True:
             with self.changed:
-                self.changed.wait_for(lambda: not self.open or (self.flowing and self.subscriptions))
+                self.changed.wait_for(lambda: not self.open or (self.flowing and self.flooded()))
                 if not self.open:
                     return
                 current, subscriptions = self.edition, list(self.subscriptions.values())
@@ -201,6 +228,24 @@ class Circuit:
             with self.writing:
                 if edition == self.edition:
                     self.connection.sendall(data)
+
+    def flooded(self) -> bool:
+        """Whether anything is to come as fast as it can."""
+        return any(not subscription.paced for subscription in self.subscriptions.values())
+
+    def pace(self) -> None:
+        edition, beat, due = -1, Beat([]), time.monotonic()
+        while self.open:
+            with self.changed:
+                if self.edition != edition:
+                    edition = self.edition
+                    beat = Beat([s for s in self.subscriptions.values() if s.paced])
+            if beat.data and self.flowing:
+                with self.writing:
+                    if edition == self.edition:
+                        self.connection.sendall(beat.now())
+            due = max(due + PACE, time.monotonic() - 1.0)
+            time.sleep(max(0.0, due - time.monotonic()))
 
 
 def search_answers(request: bytes, port: int) -> bytes:

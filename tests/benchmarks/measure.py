@@ -134,6 +134,7 @@ def lateness(late: list[float], seconds: float) -> Numbers:
         "p99": percentile(taken, 0.99) * 1e3,
         "cpu": 100 * busy / spent,
         "updates": len(taken) / spent,
+        "cpu_us": 1e6 * busy / len(taken),
     }
 
 

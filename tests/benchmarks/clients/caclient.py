@@ -1,4 +1,4 @@
-"""caclient: PV objects, the functions for many PVs, and runs as columns."""
+"""caclient: PV objects, and the functions for many PVs."""
 
 from __future__ import annotations
 
@@ -67,21 +67,23 @@ def _dropped(subscriptions: list[Subscription]) -> Numbers:
     return {"dropped": sum(subscription.dropped for subscription in subscriptions), "pvs": len(subscriptions)}
 
 
-def record(task: Task) -> Numbers:
-    """Each run of updates becomes native columns of time and value."""
+def keywords(task: Task) -> Numbers:
+    """pyepics' form of a callback, all keywords."""
     counter = Counter()
-    columns: list[Any] = []
 
-    def on_run(rows: Any) -> None:
-        if isinstance(rows, list):
-            counter.count += len(rows)
-            return
-        seconds = rows["seconds"] + rows["nanoseconds"] * 1e-9
-        columns[:] = [seconds, rows["value"].astype(float)]
-        counter.count += len(rows)
+    def on_update(value: float = 0.0, **_others: Any) -> None:
+        counter.count += 1
+        counter.total += value
 
-    kept = [PV(name, auto_monitor=False).subscribe_runs(on_run) for name in names.floods(task.pvs)]
-    return {**measure.flow_rate(counter, task.seconds), **_dropped(kept)}
+    kept = _with_keywords(names.floods(task.pvs), on_update)
+    return {**measure.flow_rate(counter, task.seconds), "pvs": len(kept)}
+
+
+def _with_keywords(pvnames: list[str], callback: Callable[..., None]) -> list[PV]:
+    pvs = connected(pvnames)
+    for pv in pvs:
+        pv.add_callback(callback)
+    return pvs
 
 
 def waveform_get(task: Task) -> Numbers:
@@ -137,13 +139,31 @@ def idle(task: Task) -> Numbers:
 
 
 def ticks(task: Task) -> Numbers:
+    return _late(names.ticks(task.pvs), task)
+
+
+def paced(task: Task) -> Numbers:
+    return _late(names.paced(task.pvs), task)
+
+
+def _late(pvnames: list[str], task: Task) -> Numbers:
     late: list[float] = []
 
     def on_update(reading: Reading) -> None:
         late.append(time.time() - reading.timestamp)  # type: ignore[operator]
 
-    kept = _subscribed(names.ticks(task.pvs), on_update)
+    kept = _subscribed(pvnames, on_update)
     return {**measure.lateness(late, task.seconds), **_dropped(kept)}
+
+
+def paced_keywords(task: Task) -> Numbers:
+    late: list[float] = []
+
+    def on_update(timestamp: float = 0.0, **_others: Any) -> None:
+        late.append(time.time() - timestamp)
+
+    kept = _with_keywords(names.paced(task.pvs), on_update)
+    return {**measure.lateness(late, task.seconds), "pvs": len(kept)}
 
 
 def ticks_beside_camera(task: Task) -> Numbers:

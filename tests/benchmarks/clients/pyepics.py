@@ -64,6 +64,9 @@ def flood(task: Task) -> Numbers:
     return {**measure.flow_rate(counter, task.seconds), "pvs": len(kept)}
 
 
+keywords = flood
+
+
 def waveform_get(task: Task) -> Numbers:
     (pv,) = connected([names.WAVEFORM])
     return measure.waveform_rate(lambda: pv.get(use_monitor=False, timeout=10), task.calls)
@@ -117,12 +120,23 @@ def idle(task: Task) -> Numbers:
 
 
 def ticks(task: Task) -> Numbers:
+    return _late(names.ticks(task.pvs), task)
+
+
+def paced(task: Task) -> Numbers:
+    return _late(names.paced(task.pvs), task)
+
+
+paced_keywords = paced
+
+
+def _late(pvnames: list[str], task: Task) -> Numbers:
     late: list[float] = []
 
     def on_update(timestamp: float = 0.0, **_others: Any) -> None:
         late.append(time.time() - timestamp)
 
-    kept = [epics.PV(name, callback=on_update, auto_monitor=True) for name in names.ticks(task.pvs)]
+    kept = [epics.PV(name, callback=on_update, auto_monitor=True) for name in pvnames]
     return {**measure.lateness(late, task.seconds), "pvs": len(kept)}
 
 

@@ -115,12 +115,20 @@ def idle(task: Task) -> Numbers:
 
 
 def ticks(task: Task) -> Numbers:
+    return _late(names.ticks(task.pvs), task)
+
+
+def paced(task: Task) -> Numbers:
+    return _late(names.paced(task.pvs), task)
+
+
+def _late(pvnames: list[str], task: Task) -> Numbers:
     late: list[float] = []
 
     def on_update(value: Any) -> None:
         late.append(time.time() - value.timestamp)
 
-    kept = _monitors(names.ticks(task.pvs), on_update)
+    kept = _monitors(pvnames, on_update)
     return {**measure.lateness(late, task.seconds), "pvs": len(kept)}
 
 
