@@ -1,0 +1,97 @@
+"""The shape of a channel's answers: native type, count and metadata. What turns answers into readings.
+
+Immutable: a server that comes back with another type, or metadata that change, make another shape, and who reads it in
+any thread takes it once and has what belongs together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from caclient.dbr import (
+    LAYOUTS,
+    ChannelType,
+    ControlInfo,
+    Reading,
+    decode_reading,
+    decode_run,
+    scalar_decoder,
+    time_type,
+)
+from caclient.errors import DecodeError
+
+_ARRAY: Final = 65_536
+"""Bytes of an answer above which it is kept as it came until somebody looks at it."""
+
+
+class Shape:
+    """(native type, count, metadata) of a channel. *Any thread.*"""
+
+    __slots__ = ("_decode", "control", "count", "native_type", "time_type")
+
+    def __init__(self, native_type: ChannelType, count: int, control: ControlInfo | None = None) -> None:
+        self.native_type = native_type
+        self.count = count
+        self.control = control
+        self.time_type = time_type(native_type)
+        self._decode: Callable[..., Reading] | None = scalar_decoder(self.time_type) if count == 1 else None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Shape) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def _key(self) -> tuple[Any, ...]:
+        return self.native_type, self.count, self.control
+
+    def __repr__(self) -> str:
+        return f"Shape({self.native_type.name}[{self.count}], {self.control})"
+
+    def with_control(self, control: ControlInfo | None) -> Shape:
+        """The same with other metadata."""
+        return Shape(self.native_type, self.count, control)
+
+    def reading(self, reply: Any) -> Reading:
+        """An answer as a user holds it; arrays are read-only if they are shared.
+
+        :raises DecodeError: if the server has not sent what it said.
+        """
+        if self._decode is not None and reply.data_type == self.time_type and reply.data_count == 1:
+            return self._decode(reply.payload, 0, self.control)
+        payload = reply.payload
+        own = (
+            isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
+        )
+        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, self.control, own)
+
+    def readings(self, data_type: int, rows: Any) -> list[Reading]:
+        """A run as readings; an array channel that answered with one element each has arrays of one."""
+        readings = decode_run(data_type, rows, self.control)
+        return readings if self.count == 1 else [self.own(reading, data_type) for reading in readings]
+
+    def own(self, reading: Reading, data_type: int) -> Reading:
+        """A reading out of a run as one of this channel: with its metadata, an array if it is an array channel."""
+        value, control = reading[0], self.control
+        if self.count != 1:
+            layout = LAYOUTS[data_type]
+            value = (value,) if layout.is_string else np.array([value], layout.value_dtype)
+        elif control is None:
+            return reading
+        _, status, severity, seconds, nanoseconds, _ = reading
+        return Reading(value, status, severity, seconds, nanoseconds, control)
+
+    def require(self, data_type: int, data_count: int, wanted_type: int, wanted_count: int) -> None:
+        """Refuse an answer of another type than asked for, or with more elements than asked for or than there are.
+
+        Fewer are legal: an array may be shorter at the moment.
+
+        :raises DecodeError: naming both.
+        """
+        most = min(wanted_count, self.count) if wanted_count else self.count
+        if data_type != wanted_type or data_count > most:
+            asked = ChannelType(wanted_type).name
+            raise DecodeError(f"{ChannelType(data_type).name}[{data_count}] for {asked}[{most}]")
