@@ -23,7 +23,7 @@ def answer(values: list[float], data_type: int = ChannelType.TIME_DOUBLE) -> Sim
 
 
 def test_shapes_are_equal_by_what_they_say():
-    assert DOUBLE == Shape(ChannelType.DOUBLE, 1)
+    assert Shape(ChannelType.DOUBLE, 1) == DOUBLE
     assert hash(DOUBLE) == hash(Shape(ChannelType.DOUBLE, 1))
     assert DOUBLE != WAVE
     assert DOUBLE != ChannelType.DOUBLE
