@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from caclient.dbr.types import ChannelType, layout_of, padded, payload_size
 from caclient.errors import BadValueError
 from caclient.protocol import commands as ca
@@ -21,8 +19,6 @@ from .completion import Completion
 from .record import Record
 from .snapshot import Snapshot
 
-logger = logging.getLogger("caclient.ioc")
-
 _MOST_ZEROS = 1 << 26
 """Bytes of zeros that a client gets for asking for more elements than there are."""
 
@@ -31,7 +27,7 @@ Told = tuple[CAStatusCode, bytes, int]
 
 
 class Refused(Exception):
-    """A write that a record does not take."""
+    """A write that a record does not take; where user code failed, that is the cause (`__cause__`)."""
 
     def __init__(self, status: CAStatusCode) -> None:
         super().__init__(status.name)
@@ -76,6 +72,5 @@ def write(record: Record, command: ca.WriteRequest | ca.WriteNotifyRequest) -> C
         return record.put(data_type, data)
     except BadValueError:
         raise Refused(ECA_PUTFAIL) from None
-    except Exception as error:  # user code
-        logger.exception("the put hook of %r failed", record.name)
+    except Exception as error:
         raise Refused(ECA_PUTFAIL) from error

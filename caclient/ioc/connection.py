@@ -1,4 +1,7 @@
-"""One client's TCP connection: bytes in, bytes out, and never more waiting than a bound."""
+"""One client's TCP connection: bytes in, bytes out, and never more waiting than a bound.
+
+A client that asks without end gets its answers in small turns, and the others have theirs in between.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,15 @@ from caclient.errors import ProtocolError
 from caclient.protocol import commands as ca
 from caclient.protocol.circuit import VirtualCircuit
 
+from .complaints import Complaints
 from .outbox import Outbox
 from .session import Session, farewell
 
-_CHUNK = 1 << 16
+_CHUNK = 1 << 14
+_LARGE_CHUNK = 1 << 18
+"""Bytes received at once of a payload that is known to be large."""
+_TURN = 64
+"""Requests answered, and again updates sent, before others have their turn."""
 _MOST_WAITING = 1 << 18
 """Bytes that may wait for a slow client; beyond, its requests and updates are left where they are."""
 
@@ -33,10 +41,13 @@ class Connection:
         session: Session,
         on_activity: Callable[[], None],
         on_closed: Callable[[Connection], None],
+        complaints: Complaints,
     ) -> None:
-        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=address)
+        self.circuit = VirtualCircuit(our_role=ca.SERVER, address=address, max_payload=session.largest_payload)
         self.session = session
+        self._complaints = complaints
         session.on_ready = self.notify
+        self.address = "{}:{}".format(*address)
         self._loop = loop
         self._sock = sock
         self._on_activity = on_activity
@@ -47,12 +58,12 @@ class Connection:
         self._closed = False
         self._ending = False
         self._flush_filed = False
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     def open(self) -> None:
-        """Begin: greet the client and listen to it."""
+        """Begin: greet the client and listen to it. OSError if that cannot be."""
+        self._sock.setblocking(False)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._loop.poller.add(self._sock.fileno(), READ, self._ready)
         self._send(ca.VersionResponse())
         self._flush()
@@ -90,10 +101,11 @@ class Connection:
             self._flush()
 
     def _read(self) -> None:
-        if self._outbox.size > _MOST_WAITING:
+        if self._requests or self._outbox.size > _MOST_WAITING:
             return
+        self.circuit.permit(self.session.largest_payload)
         try:
-            data = self._sock.recv(_CHUNK)
+            data = self._sock.recv(_LARGE_CHUNK if self.circuit.missing > _CHUNK else _CHUNK)
         except BlockingIOError:
             return
         except OSError:
@@ -107,7 +119,7 @@ class Connection:
         try:
             self._requests.extend(self.circuit.recv(data)[0])
         except ProtocolError as error:
-            self._end(None, error)
+            self._end(None, str(error))
         self._flush()
         self._on_activity()
 
@@ -116,11 +128,14 @@ class Connection:
             if self.circuit.process_command(command):  # else it crossed our word that its channel is gone
                 self._send(*self.session.answer(command))
         except ProtocolError as error:
-            self._end(command, error)
+            self._end(command, str(error))
+        except Exception as error:  # noqa: BLE001  a record's own code, or ours: it must not cost the others anything
+            self._complaints.failed(f"a request of {self.address} failed: {type(command).__name__}", error)
+            self._end(command, "internal error")
 
-    def _end(self, command: ca.Command | None, error: ProtocolError) -> None:
+    def _end(self, command: ca.Command | None, reason: str) -> None:
         """Say why, and close once that is written."""
-        self._outbox.put([farewell(command, str(error)).to_bytes()])
+        self._outbox.put([farewell(command, reason).to_bytes()])
         self._requests.clear()
         self._ending = True
 
@@ -133,39 +148,47 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        """Write what waits, then replies and updates as far as the client takes them."""
+        """Write what waits, then a turn's replies and updates as far as the client takes them."""
         try:
             self._outbox.write(self._sock)
-            while self._outbox.size <= _MOST_WAITING and not self._ending and self._work():
-                self._outbox.write(self._sock)
+            more = self._take_turn()
+            self._outbox.write(self._sock)
         except OSError:
             self.close()
             return
         if self._ending and not self._outbox.size:
             self.close()
-        else:
-            self._mind(self._wanted())
+            return
+        self._mind(self._wanted())
+        if more and self._may_say_more():
+            self.notify()
 
-    def _work(self) -> bool:
-        """Put replies, or if nothing was asked what is new, into the outbox; whether there was anything."""
-        asked = bool(self._requests)
-        while self._requests and self._outbox.size <= _MOST_WAITING:
+    def _take_turn(self) -> bool:
+        """Put replies, then what is new, into the outbox; whether there may be more than was allowed."""
+        turn = _TURN
+        while turn and self._requests and self._may_say_more():
             self._answer(self._requests.popleft())
-        return asked or self._take_news()
+            turn -= 1
+        return self._take_news() or bool(self._requests)
 
     def _take_news(self) -> bool:
-        before = self._outbox.size
         try:
-            for command in self.session.news():
-                self._send(command)
-                if self._outbox.size > _MOST_WAITING:
+            for _ in range(_TURN):
+                if not self._may_say_more():
                     break
+                command = self.session.next_news()
+                if command is None:
+                    return False
+                self._send(command)
         except ProtocolError as error:  # nothing that an old client could understand
-            self._end(None, error)
-        return self._outbox.size > before
+            self._end(None, str(error))
+        return True
+
+    def _may_say_more(self) -> bool:
+        return self._outbox.size <= _MOST_WAITING and not self._ending
 
     def _wanted(self) -> int:
-        reading = READ if self._outbox.size <= _MOST_WAITING and not self._ending else 0
+        reading = READ if self._may_say_more() else 0
         return reading | (WRITE if self._outbox.size else 0)
 
     def _mind(self, interest: int) -> None:

@@ -12,7 +12,8 @@ from caclient.config import Address, Config
 from caclient.engine.sockets import interface_addresses, resolve
 
 _ANY = "0.0.0.0"
-_BACKLOG = 20
+_BACKLOG = 512
+"""Circuits that may come in at once, as after a restart; the kernel may permit fewer."""
 _TRIES = 50
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
 _RECEIVE_BUFFER = 1 << 20

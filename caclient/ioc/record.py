@@ -14,7 +14,8 @@ from caclient.dbr.alarms import AlarmSeverity, AlarmStatus
 from caclient.dbr.convert import convert
 from caclient.dbr.decode import Values
 from caclient.dbr.stamps import TimeStamp
-from caclient.dbr.types import ChannelType
+from caclient.dbr.types import LAYOUTS, ChannelType
+from caclient.errors import BadValueError
 from caclient.protocol.commands import AccessRights
 
 from .completion import Completion
@@ -26,8 +27,8 @@ from .snapshot import Snapshot
 from .values import native_type_of, to_python, to_values
 
 PutHook = Callable[["Record", Any], "Completion | None"]
-"""Called with the record and the new value before it is stored, in the server's thread. It may raise BadValueError to
-refuse the put, or return a Completion to have the put-callback answered later."""
+"""Called with the record and the new value, within the control limits, before it is stored, in the server's thread. It
+may raise BadValueError to refuse the put, or return a Completion to have the put-callback answered later."""
 
 RecordObserver = Callable[["Record"], None]
 READ_WRITE = AccessRights.READ | AccessRights.WRITE
@@ -71,8 +72,8 @@ class Record:
         self.record_type = record_type or ("waveform" if self.is_array else _RECORD_TYPES.get(self.native, "ao"))
         self._lock = threading.Lock()
         self._access = access
-        self._monitors: list[Monitor] = []
-        self._observers: list[RecordObserver] = []
+        self._monitors: dict[Monitor, None] = {}  # a set that keeps the order
+        self._observers: dict[RecordObserver, None] = {}
         self._snapshot = self._next(values, *alarm_of(self._scalar(values), known), stamp or _now(), known, 1, 0)
         self._told = {VALUE: values, LOG: values}
 
@@ -124,11 +125,15 @@ class Record:
         self._update(None, None, self._snapshot.stamp, replace(self.properties, **changes), PROPERTY)
 
     def put(self, data_type: int, data: Any) -> Completion | None:
-        """Write as a client does, converting; a Completion if it goes on, BadValueError if refused. Server thread."""
+        """Write as a client does: converted, and kept within the control limits, as an analog output keeps its drive.
+
+        A Completion if it goes on, BadValueError if refused. Server thread.
+        """
         if data_type in (ChannelType.PUT_ACKT, ChannelType.PUT_ACKS):
-            self._acknowledge(data_type, int(np.asarray(data).reshape(-1)[0]))
+            self._acknowledge(data_type, data)
             return None
         values = convert(data, data_type, self.native, self.properties.wire_enum_strings)[: self.capacity]
+        values = self._limited(values)
         if not len(values) and not self.is_array:
             self.post(status=AlarmStatus.LINK, severity=AlarmSeverity.INVALID)
             return None
@@ -140,7 +145,7 @@ class Record:
     def attach(self, monitor: Monitor) -> None:
         """Start telling a subscription, beginning with the value as it is. Any thread."""
         with self._lock:
-            self._monitors.append(monitor)
+            self._monitors[monitor] = None
         self.refresh(monitor)
 
     def refresh(self, monitor: Monitor) -> None:
@@ -153,7 +158,7 @@ class Record:
     def detach(self, monitor: Monitor) -> None:
         """Tell a subscription nothing more. Any thread."""
         with self._lock:
-            self._monitors.remove(monitor)
+            del self._monitors[monitor]
             monitor.clear()
 
     def take(self, monitor: Monitor) -> Snapshot | None:
@@ -163,11 +168,11 @@ class Record:
 
     def observe(self, observer: RecordObserver) -> None:
         """Have `observer(record)` called after each change of the access rights."""
-        self._observers.append(observer)
+        self._observers[observer] = None
 
     def unobserve(self, observer: RecordObserver) -> None:
         """End what `observe` began."""
-        self._observers.remove(observer)
+        del self._observers[observer]
 
     @property
     def monitor_count(self) -> int:
@@ -197,7 +202,19 @@ class Record:
         for monitor in offered:
             monitor.announce()
 
-    def _acknowledge(self, data_type: int, number: int) -> None:
+    def _limited(self, values: Values) -> Values:
+        """A number within the control limits, where the record has some; NaN is no number."""
+        low, high = self.properties.control
+        if self._scalar(values) is None or not low < high:
+            return values
+        limited: Values = np.clip(values, low, high).astype(LAYOUTS[self.native].value_dtype)
+        return limited
+
+    def _acknowledge(self, data_type: int, data: Any) -> None:
+        numbers = np.asarray(data).reshape(-1)
+        if not len(numbers):
+            raise BadValueError(f"{ChannelType(data_type).name} needs a number")
+        number = int(numbers[0])
         with self._lock:
             old = self._snapshot
             ackt, acks = (number, old.acks) if data_type == ChannelType.PUT_ACKT else (old.ackt, old.acks)

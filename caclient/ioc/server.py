@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import socket
 import threading
 import time
@@ -16,8 +16,10 @@ from typing_extensions import Self
 from caclient.config import Address, Config
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ
+from caclient.errors import BadValueError
 
 from .beacons import Beacons, beacon_destinations
+from .complaints import Complaints
 from .connection import Connection
 from .database import Database
 from .listeners import Listeners, open_listeners
@@ -25,11 +27,17 @@ from .record import Record
 from .responder import Responder
 from .session import Session
 
-logger = logging.getLogger("caclient.ioc")
-
-_DATAGRAMS = 64
-"""Datagrams answered before the circuits have their turn."""
+_SEARCH_TURN = 1 << 16
+"""Bytes of datagrams answered before the circuits have their turn."""
+_ACCEPTS = 32
+"""Circuits taken before the others have their turn."""
+_REST = 0.5
+"""Seconds for which nobody is let in when there is no descriptor left."""
+_LONGEST = 1e6
+"""Seconds from which on a delay is for ever: eleven days."""
 _DATAGRAM_SIZE = 1 << 16
+_LEAST_COST = 256
+"""What the shortest datagram counts for in a turn."""
 _LOOPBACK = "127.0.0.1"
 _PATIENCE = 10.0
 """Seconds that the server's thread has for an answer."""
@@ -54,6 +62,7 @@ class IOC:
         self.config = Config.from_env() if config is None else config
         self.database = Database(records)
         self._on_start = on_start
+        self._complaints = Complaints()
         self._ports = (_udp_port(self.config), 0)
         self._loop: Loop | None = None
         self._listeners: Listeners | None = None
@@ -72,7 +81,7 @@ class IOC:
         self._listeners = open_listeners(self.config, udp_port, old_tcp_port if tcp_port is None else tcp_port)
         self._ports = (self._listeners.udp_port, self._listeners.tcp_port)
         self._destinations = beacon_destinations(self.config)
-        self._loop = Loop(_log_error, name="caclient-ioc")
+        self._loop = Loop(self._failed, name="caclient-ioc")
         self._loop.call_soon(self._open)
         self._loop.start()
         return self
@@ -158,8 +167,13 @@ class IOC:
         self._ask(partial(self._disconnect, name), None)
 
     def call_later(self, delay: float, call: Callable[[], None]) -> Timer:
-        """Have `call` made in the server's thread after `delay` seconds; it is forgotten when the server stops."""
-        return self._running().call_at(time.monotonic() + delay, call)
+        """Have `call` made in the server's thread after `delay` seconds; it is forgotten when the server stops.
+
+        A delay may be any number, for clients' puts may become delays; one of over eleven days is that.
+        """
+        if math.isnan(delay):
+            raise BadValueError("a delay of nan seconds")
+        return self._running().call_at(time.monotonic() + min(max(delay, 0.0), _LONGEST), call)
 
     def wait_until(self, condition: Callable[[IOC], bool], timeout: float) -> bool:
         """Wait for what clients do; the condition is looked at in the server's thread after each thing they do."""
@@ -210,14 +224,35 @@ class IOC:
             connection.disconnect_channel(name)
 
     def _accept(self, listener: socket.socket, _bits: int) -> None:
-        try:
-            sock, address = listener.accept()
-        except OSError:  # gone already, or no descriptor left
-            return
-        session = Session(self.database, self.tcp_port)
-        connection = Connection(self._running(), sock, address, session, self._look, self._connections.discard)
+        for _ in range(_ACCEPTS):
+            try:
+                sock, address = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):  # all are in, or one has gone already
+                return
+            except OSError as error:
+                self._rest(listener, error)
+                return
+            self._serve(sock, address)
+
+    def _rest(self, listener: socket.socket, error: OSError) -> None:
+        """No descriptor or memory for another circuit: those that wait stay in the kernel's queue for a moment."""
+        self._complaints.warn(f"no more circuits for now: {error.strerror}")
+        poller, fd = self._running().poller, listener.fileno()
+        poller.modify(fd, 0)
+        self.call_later(_REST, lambda: poller.modify(fd, READ))
+
+    def _serve(self, sock: socket.socket, address: Address) -> None:
+        session = Session(self.database, self.tcp_port, self._complaints)
+        connection = Connection(
+            self._running(), sock, address, session, self._look, self._connections.discard, self._complaints
+        )
         self._connections.add(connection)
-        connection.open()
+        try:
+            connection.open()
+        except OSError as error:  # it has gone already, or the poller takes no more
+            self._complaints.warn(f"a circuit was refused: {error}")
+            self._connections.discard(connection)
+            sock.close()
         self._look()
 
     def _send_beacon(self) -> None:
@@ -231,6 +266,9 @@ class IOC:
             if condition():
                 met.set()
                 self._awaited.remove(entry)
+
+    def _failed(self, error: BaseException) -> None:
+        self._complaints.failed("a call in the server's thread failed", error)
 
     # ------------------------------------------------------------- inside
 
@@ -269,15 +307,13 @@ def _udp_port(config: Config) -> int:
 
 
 def _answer_searches(receiver: socket.socket, sender: socket.socket, responder: Responder, _bits: int) -> None:
-    """Answer what has arrived; a search that cannot be answered now will be asked again."""
-    for _ in range(_DATAGRAMS):
+    """Answer what has arrived, for a turn; a search that cannot be answered now will be asked again."""
+    turn = _SEARCH_TURN
+    while turn > 0:
         try:
             datagram, address = receiver.recvfrom(_DATAGRAM_SIZE)
             for reply in responder.answer(datagram, address):
                 sender.sendto(reply, address)
         except OSError:
             return
-
-
-def _log_error(error: BaseException) -> None:
-    logger.error("a call in the server's thread failed", exc_info=error)
+        turn -= max(len(datagram), _LEAST_COST)

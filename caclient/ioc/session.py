@@ -20,6 +20,7 @@ from caclient.protocol.status import ECA, ECA_NORDACCESS, ECA_NORMAL, CAStatusCo
 
 from .access import Refused, read, read_snapshot, write, zeros
 from .binding import Binding
+from .complaints import Complaints
 from .database import Database
 from .monitor import Monitor
 from .record import Record
@@ -35,16 +36,19 @@ class Session:
     `on_ready` may be called by any thread: there is something in `news`.
     """
 
-    def __init__(self, database: Database, port: int) -> None:
+    def __init__(self, database: Database, port: int, complaints: Complaints | None = None) -> None:
         self.user = ""
         self.host = ""
         self.on_ready: Callable[[], None] = _nobody
         self._database = database
         self._port = port
+        self._complaints = complaints or Complaints()
         self._bindings: dict[int, Binding] = {}
+        self._channels_of: dict[Record, dict[int, Binding]] = {}
         self._ready: deque[Monitor] = deque()
         self._finished: deque[tuple[ca.WriteNotifyRequest, CAStatusCode]] = deque()
-        self._changed: deque[Record] = deque()
+        self._changed: dict[Record, None] = {}
+        self._reviewed: deque[tuple[Binding, Monitor | None]] = deque()
         self._events_on = True
         self._puts = 0
 
@@ -57,12 +61,19 @@ class Session:
         """The replies to a request that the circuit has found legal; RemoteProtocolError if the circuit must end."""
         return _ANSWERS[type(command)](self, command)
 
+    @property
+    def largest_payload(self) -> int:
+        """Bytes that a request may carry."""
+        return self._database.largest_put
+
+    def next_news(self) -> ca.Command | None:
+        """What is to be told next: late put replies, changed rights, then new values, each subscription in turn."""
+        return self._late_reply() or self._new_right() or (self._next_update() if self._events_on else None)
+
     def news(self) -> Iterator[ca.Command]:
-        """What waits to be told: late put replies, changed rights, then new values, each subscription in turn."""
-        yield from self._late_replies()
-        yield from self._new_rights()
-        while self._events_on and (update := self._next_update()) is not None:
-            yield update
+        """All of that."""
+        while (command := self.next_news()) is not None:
+            yield command
 
     def disconnect_channel(self, name: str) -> list[ca.Command]:
         """Take the channels of this name from the client, and tell it so."""
@@ -112,7 +123,10 @@ class Session:
             return [ca.CreateChFailResponse(command.cid)]
         binding = Binding(command.name, command.cid, self._database.new_sid(), record)
         self._bindings[binding.sid] = binding
-        record.observe(self._access_changed)
+        if record not in self._channels_of:
+            self._channels_of[record] = {}
+            record.observe(self._access_changed)
+        self._channels_of[record][binding.sid] = binding
         return [
             ca.AccessRightsResponse(binding.cid, record.access),
             ca.CreateChanResponse(record.native, record.capacity, binding.cid, binding.sid),
@@ -142,21 +156,28 @@ class Session:
         try:
             write(binding.record, command)
         except Refused as refused:
-            return [_failed(command, binding, refused.status)]
+            return [_failed(command, binding, self._refusal(binding, refused))]
         return []
 
     def _on_write_notify(self, command: ca.WriteNotifyRequest) -> list[ca.Command]:
         if self._puts >= _MOST_PUTS:
             return [_written(command, ECA["PUTCBINPROG"])]
+        binding = self._bindings[command.sid]
         try:
-            completion = write(self._bindings[command.sid].record, command)
+            completion = write(binding.record, command)
         except Refused as refused:
-            return [_written(command, refused.status)]
+            return [_written(command, self._refusal(binding, refused))]
         if completion is None:
             return [_written(command, ECA_NORMAL)]
         self._puts += 1
         completion.then(lambda status: self._put_done(command, status))
         return []
+
+    def _refusal(self, binding: Binding, refused: Refused) -> CAStatusCode:
+        """The status to answer with; what user code raised is logged."""
+        if refused.__cause__ is not None:
+            self._complaints.failed(f"the put hook of {binding.record.name!r} failed", refused.__cause__)
+        return refused.status
 
     def _on_event_add(self, command: ca.EventAddRequest) -> list[ca.Command]:
         binding = self._bindings[command.sid]
@@ -218,38 +239,47 @@ class Session:
 
     def _access_changed(self, record: Record) -> None:
         """Rights of a record are others. Any thread."""
-        self._changed.append(record)
+        self._changed[record] = None
         self.on_ready()
 
-    def _late_replies(self) -> Iterator[ca.Command]:
-        """Answers to puts that ended meanwhile, unless their channel has gone."""
+    def _late_reply(self) -> ca.Command | None:
+        """The answer to a put that ended meanwhile, unless its channel has gone."""
         while self._finished:
             command, status = self._finished.popleft()
             self._puts -= 1
             if command.sid in self._bindings:
-                yield _written(command, status)
+                return _written(command, status)
+        return None
 
-    def _new_rights(self) -> Iterator[ca.Command]:
-        """Changed rights, and what follows from them for the subscriptions."""
+    def _new_right(self) -> ca.Command | None:
+        """Rights as they are by now, and what follows from them for the subscriptions, one command at a time."""
         while self._changed:
-            record = self._changed.popleft()
-            for binding in self.bindings:
-                if binding.record is record:
-                    yield ca.AccessRightsResponse(binding.cid, record.access)
-                    yield from self._mute(binding, not record.access & ca.AccessRights.READ)
-
-    def _mute(self, binding: Binding, muted: bool) -> Iterator[ca.Command]:
-        for monitor in tuple(binding.monitors.values()):
+            record, _ = self._changed.popitem()
+            self._reviewed += ((binding, None) for binding in self._channels_of.get(record, {}).values())
+        while self._reviewed:
+            binding, monitor = self._reviewed.popleft()
+            if self._bindings.get(binding.sid) is not binding:
+                continue
+            rights = binding.record.access
+            muted = not rights & ca.AccessRights.READ
+            if monitor is None:
+                self._reviewed.extendleft((binding, each) for each in reversed(binding.monitors.values()))
+                return ca.AccessRightsResponse(binding.cid, rights)
             was_muted, monitor.muted = monitor.muted, muted
             if not muted:
                 binding.record.refresh(monitor)
-            elif not was_muted:
-                yield _denied(monitor)
+            elif not was_muted and binding.monitors.get(monitor.subscription_id) is monitor:
+                return _denied(monitor)
+        return None
 
     def _forget(self, binding: Binding) -> None:
+        record = binding.record
         del self._bindings[binding.sid]
         binding.release()
-        binding.record.unobserve(self._access_changed)
+        del self._channels_of[record][binding.sid]
+        if not self._channels_of[record]:
+            del self._channels_of[record]
+            record.unobserve(self._access_changed)
 
 
 def farewell(asked: ca.Command | None, reason: str) -> ca.Command:

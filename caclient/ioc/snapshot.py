@@ -17,6 +17,9 @@ from caclient.errors import BadValueError
 
 from .properties import Properties
 
+_MOST_SCALARS = 100
+_MOST_ARRAYS = 8
+"""Encodings that are kept: clients ask for few, unless they mean to fill the memory."""
 _UNREADABLE = (ChannelType.PUT_ACKT, ChannelType.PUT_ACKS)
 
 
@@ -62,7 +65,9 @@ class Snapshot:
         key = (data_type, count)
         known = self._payloads.get(key)
         if known is None:
-            known = self._payloads[key] = self._encode(data_type, count)
+            known = self._encode(data_type, count)
+            if len(self._payloads) < (_MOST_ARRAYS if self.capacity > 1 else _MOST_SCALARS) and count <= self.capacity:
+                self._payloads[key] = known
         return known
 
     def _encode(self, data_type: int, count: int) -> tuple[bytes, int]:

@@ -57,6 +57,10 @@ class VirtualCircuit(Ledger):
         """Bytes still to come of a message that has partly come; 0 between messages."""
         return self._stream.needed
 
+    def permit(self, max_payload: int | None) -> None:
+        """Bytes of payload that a message may have from now on; None: as many as 32 bits can say."""
+        self._stream.permit(max_payload)
+
     # ---- out
 
     def send(self, *commands: Command) -> list[Payload]:

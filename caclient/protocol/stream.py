@@ -56,8 +56,7 @@ class Stream:
 
     def __init__(self, classes: dict[int, type[Command]], max_payload: int | None = None) -> None:
         self._classes = classes
-        self._max_payload = max_payload
-        self._ordinary = SMALL if max_payload is None else min(SMALL, max_payload)
+        self.permit(max_payload)
         self._pieces: list[bytes] = []
         self._held = 0  # bytes in _pieces
         self._needed = 0  # bytes that _pieces must reach to go on
@@ -65,6 +64,11 @@ class Stream:
         self._buffer: memoryview | None = None
         self._filled = 0  # bytes in _buffer
         self._skip = 0  # bytes still to be skipped
+
+    def permit(self, max_payload: int | None) -> None:
+        """Bytes of payload that a message may have; None: as many as 32 bits can say."""
+        self._max_payload = max_payload
+        self._ordinary = SMALL if max_payload is None else min(SMALL, max_payload)
 
     @property
     def needed(self) -> int:

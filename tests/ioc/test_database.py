@@ -28,3 +28,10 @@ def test_replace_and_remove() -> None:
 def test_sids_count_from_zero() -> None:
     database = Database()
     assert [database.new_sid() for _ in range(3)] == [0, 1, 2]
+
+
+def test_largest_put_follows_the_largest_record() -> None:
+    database = Database([Record("a", 1)])
+    assert 16_384 < database.largest_put < 20_000
+    database.add(Record("b", [0.0], count=1000))
+    assert 40_000 <= database.largest_put < 60_000

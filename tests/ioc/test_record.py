@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -169,3 +170,48 @@ def test_alarms_are_acknowledged() -> None:
 
 def test_repr() -> None:
     assert repr(Record("r", [1.0, 2.0])) == "<Record 'r' DOUBLE[2]>"
+
+
+@pytest.mark.parametrize(
+    ("record", "asked", "kept"),
+    [
+        (Record("r", 0.0, control=(-5.0, 5.0)), 1e9, 5.0),
+        (Record("r", 0.0, control=(-5.0, 5.0)), -5.5, -5.0),
+        (Record("r", 0.0, control=(-5.0, 5.0)), 4.5, 4.5),
+        (Record("r", 0, control=(-5, 5)), 77, 5),
+        (Record("r", 0.0), 1e9, 1e9),
+        (Record("r", np.zeros(2), control=(-5.0, 5.0)), 1e9, [1e9]),
+        (Record("r", 1, enum_strings=("off", "on"), control=(1, 1)), 0.0, 0),
+    ],
+)
+def test_clients_puts_are_kept_within_the_control_limits(record: Record, asked: float, kept: Any) -> None:
+    assert record.put(ChannelType.DOUBLE, np.array([asked])) is None
+    assert np.array_equal(record.value, kept)
+
+
+def test_put_hook_sees_what_is_within_the_limits() -> None:
+    seen: list[float] = []
+    record = Record("r", 0.0, control=(0.0, 5.0), on_put=lambda _record, value: seen.append(value))
+    record.put(ChannelType.STRING, (b"1e300",))
+    record.put(ChannelType.DOUBLE, np.array([np.nan]))
+    assert seen[0] == 5.0
+    assert np.isnan(seen[1])
+
+
+@pytest.mark.parametrize("data_type", [ChannelType.PUT_ACKT, ChannelType.PUT_ACKS])
+def test_acknowledging_nothing_is_refused(data_type: ChannelType) -> None:
+    with pytest.raises(BadValueError, match="needs a number"):
+        Record("r", 0.0).put(data_type, np.zeros(0, np.uint16))
+
+
+def test_sixty_thousand_subscriptions_end_in_reverse_order() -> None:
+    """15 seconds with a list of them, during which the server served nobody."""
+    record = Record("r", 0.0)
+    monitors = [Monitor(0, number, 6, 1, VALUE, lambda _monitor: None) for number in range(60_000)]
+    for monitor in monitors:
+        record.attach(monitor)
+    began = time.process_time()
+    for monitor in reversed(monitors):
+        record.detach(monitor)
+    assert time.process_time() - began < 3.0
+    assert record.monitor_count == 0

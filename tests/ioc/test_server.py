@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import math
 import socket
+import subprocess
+import sys
+import textwrap
 import threading
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +18,7 @@ import pytest
 
 from caclient.config import Config
 from caclient.dbr.types import ChannelType
+from caclient.errors import BadValueError
 from caclient.ioc import IOC, Completion, Record
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import extract_address
@@ -310,6 +317,92 @@ def test_on_start_and_timers_run_in_the_server_thread() -> None:
         assert done.wait(PATIENCE)
         assert not ioc.wait_until(lambda server: False, 0.0)
     assert names == ["caclient-ioc"]
+
+
+@pytest.mark.parametrize("delay", [1e9, 1e300, math.inf])
+def test_a_delay_without_end_ends_nothing(delay: float) -> None:
+    """Poll takes 25 days at the most: one put of 1e9 to a pace once ended a server."""
+    with IOC([], Config.isolated()) as ioc:
+        ioc.call_later(delay, lambda: None)
+        assert ioc.wait_until(lambda server: True, PATIENCE)
+        assert ioc.wait_until(lambda server: server.connection_count() == 0, PATIENCE)
+
+
+def test_a_delay_before_now_is_at_once_and_nan_is_none() -> None:
+    done = threading.Event()
+    with IOC([], Config.isolated()) as ioc:
+        ioc.call_later(-math.inf, done.set)
+        assert done.wait(PATIENCE)
+        with pytest.raises(BadValueError):
+            ioc.call_later(math.nan, done.set)
+
+
+def test_a_hook_that_always_fails_logs_once_a_second(ioc: IOC, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(_record: Record, _value: float) -> None:
+        raise KeyError("no such device")
+
+    ioc.add(Record("t:broken", 0.0, on_put=broken))
+    began = time.monotonic()
+    with Wire(ioc.tcp_port) as wire:
+        channel = wire.create("t:broken")
+        wire.say(*(ca.WriteRequest(0.0, 6, 1, channel.sid, channel.cid) for _ in range(500)))
+        wire.ask(ca.EchoRequest(), ca.EchoResponse)
+    assert 1 <= len(caplog.records) <= 2 + time.monotonic() - began
+
+
+def test_five_hundred_circuits_come_in_at_once() -> None:
+    """They wait in the kernel's queue while the server is busy; with a queue of 20 most had to try again later."""
+    go_on = threading.Event()
+    with IOC([], Config.isolated()) as ioc, contextlib.ExitStack() as stack:
+        ioc.call_later(0.0, lambda: go_on.wait(PATIENCE))
+        clients = [stack.enter_context(socket.socket()) for _ in range(500)]
+        for client in clients:
+            client.settimeout(0.5)
+            client.connect(("127.0.0.1", ioc.tcp_port))
+        go_on.set()
+        assert ioc.wait_until(lambda server: server.connection_count() == 500, PATIENCE)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+def test_no_descriptor_left_costs_nothing_and_passes() -> None:
+    """The listener stays readable: without a rest this took a whole processor."""
+    program = [sys.executable, "-c", textwrap.dedent(_FEW_DESCRIPTORS)]
+    with (
+        subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as ioc,
+        contextlib.ExitStack() as stack,
+    ):
+        assert ioc.stdin is not None
+        assert ioc.stdout is not None
+        stack.callback(ioc.kill)
+        port = int(ioc.stdout.readline())
+        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE)) for _ in range(80)]
+        ioc.stdin.write("\n")
+        ioc.stdin.flush()
+        assert float(ioc.stdout.readline()) < 0.4
+        for client in clients[:60]:
+            client.close()
+        with Wire(port) as wire:
+            wire.read(wire.create("x").sid, 6)
+        _, errors = ioc.communicate(timeout=PATIENCE)
+    assert errors.count("no more circuits for now") in (1, 2, 3)
+
+
+_FEW_DESCRIPTORS = """
+    import resource, sys, time
+    from caclient.config import Config
+    from caclient.ioc import IOC, Record
+
+    resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
+    with IOC([Record("x", 1.0)], Config.isolated()) as ioc:
+        print(ioc.tcp_port, flush=True)
+        sys.stdin.readline()
+        before = time.process_time()
+        time.sleep(1.0)
+        print(time.process_time() - before, flush=True)
+        sys.stdin.read()
+"""
 
 
 def test_run_returns_when_another_thread_stops_it() -> None:

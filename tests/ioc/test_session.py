@@ -202,3 +202,38 @@ def test_farewell_names_what_was_asked() -> None:
         "ECA_INTERNAL",
     )
     assert farewell(None, "").original_request == Header(0, 0, 0, 0, 0, 0)
+
+
+def test_rights_of_many_channels_of_one_record_are_told_once_each(pair: Pair) -> None:
+    for cid in range(1, 101):
+        pair.open("x", cid)
+    record = pair.database["x"]
+    for rights in (1, 2, 0, 1):
+        record.access = ca.AccessRights(rights)
+    told = [command for command in pair.news() if isinstance(command, ca.AccessRightsResponse)]
+    assert sorted(command.cid for command in told) == list(range(1, 101))
+    assert {int(command.access_rights) for command in told} == {1}
+
+
+def test_rights_wait_if_the_client_does(pair: Pair) -> None:
+    """One command at a time is taken, and what is left is told later, but not of channels that have gone meanwhile."""
+    sids = [pair.open("x", cid) for cid in (1, 2, 3)]
+    subscribed(pair, sids[0])
+    pair.news()
+    pair.database["x"].access = ca.AccessRights(0)
+    first = pair.session.next_news()
+    assert isinstance(first, ca.AccessRightsResponse)
+    pair.to_client([first])
+    pair.ask(ca.ClearChannelRequest(sids[1], 2))
+    rest = pair.news()
+    assert [type(command) for command in rest] == [ca.EventAddResponse, ca.AccessRightsResponse]
+    assert rest[1] == ca.AccessRightsResponse(3, 0)
+
+
+def test_channels_of_one_record_come_and_go(pair: Pair) -> None:
+    sids = [pair.open("x", cid) for cid in (1, 2)]
+    record = pair.database["x"]
+    for cid, sid in enumerate(sids, 1):
+        assert len(record._observers) == 1
+        pair.ask(ca.ClearChannelRequest(sid, cid))
+    assert len(record._observers) == 0

@@ -61,3 +61,11 @@ def test_payloads_are_made_once() -> None:
 def test_writing_types_cannot_be_read() -> None:
     with pytest.raises(BadValueError, match="PUT_ACKT can only be written"):
         DOUBLE.payload(35, 1)
+
+
+def test_a_client_cannot_fill_the_memory_with_encodings() -> None:
+    snapshot = Record("r", np.arange(1000.0)).snapshot
+    for count in range(1, 1001):
+        snapshot.payload(ChannelType.DOUBLE, count)
+    snapshot.payload(ChannelType.CHAR, 1_000_000)
+    assert len(snapshot._payloads) <= 8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -39,8 +40,20 @@ def test_pace_is_written_and_holds_at_once() -> None:
         dt = wire.create("random_walk:dt").sid
         assert wire.write(dt, 0.001, 6).successful
         wire.hear(ca.EventAddResponse)
-        assert wire.write(dt, 0.0, 6).status.name == "ECA_PUTFAIL"
+        assert wire.write(dt, 0.0, 6).successful
         assert wire.read(dt, 6).data.tolist() == [0.001]
+        assert wire.write(dt, math.nan, 6).status.name == "ECA_PUTFAIL"
+
+
+@pytest.mark.parametrize("pace", [1e9, 1e300, math.inf])
+def test_no_pace_ends_the_server(ioc: IOC, pace: float) -> None:
+    with Wire(ioc.tcp_port) as wire:
+        dt = wire.create("random_walk:dt").sid
+        assert wire.write(dt, pace, 6).successful
+        assert wire.read(dt, 6).data.tolist() == [3600.0]
+        assert wire.write(dt, 0.001, 6).successful
+        wire.subscribe(wire.create("random_walk:x").sid, 6)
+        assert len({wire.hear(ca.EventAddResponse).data[0] for _ in range(3)}) == 3
 
 
 def test_same_seed_same_walk() -> None:
