@@ -66,6 +66,7 @@ from caclient.errors import (
     ProtocolError,
     ReentrantError,
     RemoteProtocolError,
+    WrongTypeError,
 )
 from caclient.protocol.broadcaster import (
     Broadcaster,
@@ -211,6 +212,7 @@ __all__ = [
     "WriteNotifyRequest",
     "WriteNotifyResponse",
     "WriteRequest",
+    "WrongTypeError",
     "bcast_socket",
     "caget",
     "caget_many",

@@ -81,6 +81,10 @@ class BadValueError(CAError, ValueError):
     """A value (or a name) that cannot be encoded or put as it is."""
 
 
+class WrongTypeError(BadValueError, TypeError):
+    """Something is of a kind that cannot be used there; the text says what can."""
+
+
 class ContextClosedError(CAError, RuntimeError):
     """The context has been closed: it accepts no more work."""
 

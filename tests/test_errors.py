@@ -19,6 +19,7 @@ BUILTINS = {
     errors.BadValueError: ValueError,
     errors.ContextClosedError: RuntimeError,
     errors.ReentrantError: RuntimeError,
+    errors.WrongTypeError: TypeError,
 }
 
 

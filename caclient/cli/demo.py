@@ -73,14 +73,7 @@ def updates(walk: PV) -> None:
 
 def describe(reading: Reading) -> str:
     """Time to the microsecond, value, alarm severity and status."""
-    return (
-        f"{reading.datetime:%H:%M:%S.%f}  {reading.value:>9.4f}  {name_of(reading.severity)}  {name_of(reading.status)}"
-    )
-
-
-def name_of(code: Any) -> str:
-    """``NO_ALARM`` for 0; codes without a name stay numbers."""
-    return getattr(code, "name", str(code))
+    return f"{reading.datetime:%H:%M:%S.%f}  {reading:>9.4f}  {reading.severity}  {reading.status}"
 
 
 def picture(walk: PV) -> None:

@@ -56,15 +56,14 @@ def cainfo(pvname: str, *, timeout: float = DEFAULT_TIMEOUT) -> str:
     """What is known about a PV, as text of several lines."""
     pv = default_context().shared_pv(pvname)
     reading = pv.read(timeout)
-    when = reading.datetime
     rows = {
         "name": pvname,
         "value": reading.text,
         "type": f"{pv.type}, {pv.count} element{'s' if pv.count != 1 else ''}",
         "host": pv.host,
         "access": pv.access,
-        "time stamp": None if when is None else f"{when:%Y-%m-%d %H:%M:%S.%f}",
-        "alarm": f"{_name(reading.severity)}, {_name(reading.status)}",
+        "time stamp": reading.time_text,
+        "alarm": f"{reading.severity}, {reading.status}",
         "units": reading.units,
         "precision": reading.precision,
         "states": ", ".join(reading.enum_strs) or None,
@@ -163,10 +162,8 @@ def _summary(failed: list[Exception], total: int) -> Exception:
 
 def _line_writer(pvname: str, write: Callable[[str], Any]) -> Callable[[Reading], None]:
     def show(reading: Reading) -> None:
-        when = reading.datetime
-        stamp = "never" if when is None else f"{when:%Y-%m-%d %H:%M:%S.%f}"
-        alarm = f" {_name(reading.severity)} {_name(reading.status)}" if reading.severity else ""
-        write(f"{pvname} {stamp} {reading.text}{alarm}\n")
+        alarm = f" {reading.alarm_text}" if reading.severity else ""
+        write(f"{pvname} {reading.time_text} {reading.text}{alarm}\n")
 
     return show
 
@@ -174,10 +171,6 @@ def _line_writer(pvname: str, write: Callable[[str], Any]) -> Callable[[Reading]
 def _write_line(line: str) -> None:
     sys.stdout.write(line)
     sys.stdout.flush()
-
-
-def _name(alarm: Any) -> str:
-    return str(getattr(alarm, "name", alarm))
 
 
 def _range(lower: float | None, upper: float | None) -> str | None:

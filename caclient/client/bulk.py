@@ -12,7 +12,7 @@ from caclient.client.channel import Channel, ReadRow
 from caclient.client.channel import State as ChannelState
 from caclient.client.pv import PV
 from caclient.client.request import BulkRequest, failure, unanswered
-from caclient.dbr import Reading, decode_run, run_values
+from caclient.dbr import Reading, decode_rows, run_values
 from caclient.engine.circuits import Circuit
 from caclient.engine.signals import await_signal, new_signal, seconds_to
 from caclient.errors import CAError, CATimeoutError
@@ -155,12 +155,12 @@ class _Share:
         """A run of answers, each as its own channel has it."""
         first = self.request.first
         channels = [self.channels[ioid - first] for ioid in run.ioids]
-        readings = decode_run(run.data_type, run.rows)
+        readings = decode_rows(run.data_type, run.rows, [channel.origin("read") for channel in channels])
         return [channel.own(reading, run.data_type) for channel, reading in zip(channels, readings, strict=True)]
 
     def values(self, run: ReplyRun) -> list[Any]:
         """The values of a run of answers."""
-        return run_values(run.data_type, run.rows) if self.scalar else [reading[0] for reading in self.readings(run)]
+        return run_values(run.data_type, run.rows) if self.scalar else [reading.value for reading in self.readings(run)]
 
 
 def _answers(

@@ -20,7 +20,10 @@ from caclient.dbr import (
     LAYOUTS,
     ChannelType,
     ControlInfo,
+    Origin,
     Reading,
+    Reason,
+    TimeStamp,
     ctrl_type,
     decode_reading,
     decode_run,
@@ -127,6 +130,7 @@ class Channel:
         "name",
         "native_type",
         "note",
+        "origins",
         "pool",
         "priority",
         "properties",
@@ -163,6 +167,8 @@ class Channel:
         self.control: ControlInfo | None = None
         self.properties: Properties | None = None
         """What keeps ``control`` up to date, once somebody wanted it."""
+        self.origins: tuple[Origin, ...] = ()
+        """What its readings share: one for each reason there has been."""
         self.note = ""
         self.row: ReadRow | None = None
         """How to read all there is, for bulk requests; None while it cannot be read."""
@@ -170,7 +176,7 @@ class Channel:
         """Puts sent by this process."""
         self.puts_read = 0
         """How many of them the server had got when it was last asked for the value."""
-        self.floor: tuple[int, int] | None = None
+        self.floor: TimeStamp | None = None
         """The time stamp read after our latest put: older updates are on their way, but are the past."""
         self.monitors: tuple[Monitor, ...] = ()
         self.listeners: tuple[Listener, ...] = ()
@@ -278,44 +284,50 @@ class Channel:
         with self.runtime.lanes.blocking():
             return request.exchange(circuit, command, deadline)
 
-    def reading(self, reply: Any) -> Reading:
+    def origin(self, reason: Reason) -> Origin:
+        """What readings of this channel for that reason share, with the metadata that are known by now."""
+        control = self.control
+        for origin in self.origins:
+            if origin.reason == reason and origin.control is control and origin.native_type is self.native_type:
+                return origin
+        made = Origin(self.name, self.native_type, control, reason)
+        self.origins = (*(other for other in self.origins if other.reason != reason), made)
+        return made
+
+    def reading(self, reply: Any, reason: Reason = "read") -> Reading:
         """An answer as a user holds it; arrays are read-only if they are shared.
 
         :raises DecodeError: if the server has not sent what it said.
         """
         try:
             if self.decode is not None and reply.data_type == self.time_type:
-                return self.decode(reply.payload, 0, self.control)
-            return self._general_reading(reply)
+                return self.decode(reply.payload, 0, self.origin(reason))
+            return self._general_reading(reply, self.origin(reason))
         except DecodeError as error:
             raise DecodeError(f"'{self.name}': {self.circuit_name} sent nonsense: {error}") from None
 
-    def _general_reading(self, reply: Any) -> Reading:
+    def _general_reading(self, reply: Any, origin: Origin) -> Reading:
         payload = reply.payload
         own = (
             isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
         )
-        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, self.control, own)
+        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, origin, own)
 
     def value(self, reply: Any) -> Any:
         """An answer's value alone."""
-        return self.reading(reply)[0]
+        return self.reading(reply).value
 
-    def readings(self, data_type: int, rows: Any) -> list[Reading]:
+    def readings(self, data_type: int, rows: Any, reason: Reason = "update") -> list[Reading]:
         """A run as readings; an array channel that answered with one element each has arrays of one."""
-        readings = decode_run(data_type, rows, self.control)
+        readings = decode_run(data_type, rows, self.origin(reason))
         return readings if self.count == 1 else [self.own(reading, data_type) for reading in readings]
 
     def own(self, reading: Reading, data_type: int) -> Reading:
-        """A reading out of a run as one of this channel: with its metadata, an array if it is an array channel."""
-        value, control = reading[0], self.control
-        if self.count != 1:
-            layout = LAYOUTS[data_type]
-            value = (value,) if layout.is_string else np.array([value], layout.value_dtype)
-        elif control is None:
+        """A reading out of a run as one of this channel: its value is an array if it is an array channel."""
+        if self.count == 1:
             return reading
-        _, status, severity, seconds, nanoseconds, _ = reading
-        return Reading(value, status, severity, seconds, nanoseconds, control)
+        layout = LAYOUTS[data_type]
+        return reading.with_value(np.array([reading.value], np.str_ if layout.is_string else layout.value_dtype))
 
     def fetch_control(self, deadline: float) -> ControlInfo:
         """Units, precision, limits and names of states, from memory if they are known; then kept up to date."""

@@ -89,7 +89,7 @@ class Properties:
     def _decode(self, reply: Any) -> ControlInfo:
         """What the server says, or what is known if that is nonsense."""
         try:
-            return self._channel.reading(reply).control or _BLANK
+            return self._channel.reading(reply, "property").control or _BLANK
         except DecodeError:
             return self._channel.control or _BLANK
 

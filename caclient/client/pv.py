@@ -14,7 +14,7 @@ from caclient.client.channel import Channel
 from caclient.client.channel import State as ChannelState
 from caclient.client.context import Context, default_context
 from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates
-from caclient.dbr import ChannelType, ControlInfo, Reading
+from caclient.dbr import AlarmSeverity, AlarmStatus, ChannelType, ControlInfo, Reading
 from caclient.dbr.text import to_bytes, to_text
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import Lane, report_error
@@ -120,7 +120,7 @@ class PV:
     ) -> Any:
         """The value: from memory if the PV is monitored and no put came since, else from the server. *Any thread.*
 
-        A number or a string; a numpy array (in native byte order) or a tuple of strings if the channel is an array.
+        A number or a string; a numpy array (in native byte order, or of text) if the channel is an array.
 
         :param count: at most so many elements, from the server.
         :param as_string: the value as text: a state's name, characters of a CHAR array, digits as the IOC suggests.
@@ -133,10 +133,11 @@ class PV:
         reading = self._cached() if use_monitor and count is None else None
         if reading is None or as_string:
             deadline = self._deadline(timeout)
-            reading = reading or self._ask(deadline, count)
+            if reading is None:
+                reading = self._ask(deadline, count)
             if as_string:
                 return reading.with_control(self._channel.fetch_control(deadline)).text
-        return reading[0]
+        return reading.value
 
     def read(self, timeout: float | None = None, *, use_monitor: bool = True) -> Reading:
         """Value, time stamp, alarm and metadata as one ``Reading``; raises as ``get``. *Any thread.*"""
@@ -159,7 +160,7 @@ class PV:
         ):
             return None
         newest = monitor.last
-        if newest is None or (channel.floor is not None and (newest[3], newest[4]) < channel.floor):
+        if newest is None or (channel.floor is not None and (newest.stamp or channel.floor) < channel.floor):
             return None
         return newest
 
@@ -172,7 +173,7 @@ class PV:
             reading = channel.read(deadline)
         else:
             reading = channel.read(deadline, monitor=self._monitor)
-            channel.puts_read, channel.floor = puts, (reading[3], reading[4])
+            channel.puts_read, channel.floor = puts, reading.stamp
         self._newest = reading
         return reading
 
@@ -456,7 +457,7 @@ class PV:
             "type": channel.time_type.name.lower(),
             "status": int(known.status),
             "severity": int(known.severity),
-            "timestamp": known.timestamp,
+            "timestamp": None if stamp is None else stamp.timestamp,
             "posixseconds": None if stamp is None else stamp.timestamp_ns // 1_000_000_000,
             "nanoseconds": None if stamp is None else stamp.nanoseconds,
             "precision": known.precision,
@@ -489,7 +490,7 @@ class PV:
     def value(self) -> Any:
         """The newest value known, also after the IOC has gone; asked from the server if there is none yet."""
         reading = None if self.connected else self._last()
-        return self.get() if reading is None else reading[0]
+        return self.get() if reading is None else reading.value
 
     @value.setter
     def value(self, value: Any) -> None:
@@ -505,10 +506,11 @@ class PV:
         monitor = self._monitor
         if monitor is not None and monitor.last is not None:
             return monitor.last
-        return self._delivered or self._newest
+        return self._newest if self._delivered is None else self._delivered
 
     def _known(self) -> Reading:
-        return self._last() or self._ask(self._deadline(None))
+        last = self._last()
+        return self._ask(self._deadline(None)) if last is None else last
 
     @property
     def char_value(self) -> str:
@@ -516,18 +518,18 @@ class PV:
         return self._known().with_control(self._control()).text
 
     @property
-    def severity(self) -> int:
+    def severity(self) -> AlarmSeverity:
         """Alarm severity of the newest reading."""
         return self._known().severity
 
     @property
-    def status(self) -> int:
+    def status(self) -> AlarmStatus:
         """Alarm status of the newest reading."""
         return self._known().status
 
     @property
-    def timestamp(self) -> float | None:
-        """Time stamp of the newest reading in seconds since 1970."""
+    def timestamp(self) -> float:
+        """Time stamp of the newest reading in seconds since 1970; NaN if it is undefined."""
         return self._known().timestamp
 
     @property
@@ -644,6 +646,9 @@ def _put_form(channel: Channel, value: Any) -> tuple[ChannelType, int, Any]:
     if native is None:
         raise channel.unready(time.monotonic() - channel.since)
     kind = type(value)
+    if kind is Reading:
+        value = value.value
+        kind = type(value)
     if kind is float or kind is int:
         return native, 1, value
     if isinstance(value, (bytes, bytearray)) and (native != ChannelType.CHAR or channel.count == 1):

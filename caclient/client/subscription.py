@@ -24,7 +24,7 @@ import numpy as np
 from typing_extensions import Self
 
 from caclient.client.request import FreshRequest, Rendezvous
-from caclient.dbr import ChannelType, Reading
+from caclient.dbr import ChannelType, Reading, Reason
 from caclient.engine.lanes import Lane, report_error
 from caclient.engine.signals import await_signal, new_signal
 from caclient.errors import CAError, CATimeoutError, DecodeError, DisconnectedError
@@ -209,20 +209,20 @@ class Monitor:
 
         Nothing happens if there is no value (no read access, or it cannot be had: access rights or the alarm tell).
         """
-        reading = self._shared_reading(update) if update.status.success else None
+        reading = self._shared_reading(update, self._reason()) if update.status.success else None
         if reading is not None and (self.renewed is None or not self._is_past(reading, self.renewed)):
             self._tell(reading)
 
     def renew(self, reply: Any) -> None:
         """The answer to ``refresh``, unless an update has been quicker. *The thread that reads the circuit.*"""
-        reading = self._shared_reading(reply)
-        if reading is not None and (self.renewing or reading != self.told):
+        reading = self._shared_reading(reply, "reconnect" if self.renewing else "update")
+        if reading is not None and (self.renewing or self.told is None or not reading.repeats(self.told)):
             self._tell(reading)
             self.renewed = reading
 
     def _is_past(self, reading: Reading, renewed: Reading) -> bool:
         """Whether an update was on its way when a read overtook it; the first that was not ends the doubt."""
-        past = reading == renewed or (reading[3], reading[4]) < (renewed[3], renewed[4])
+        past = reading.repeats(renewed) or _is_older(reading, renewed)
         if not past:
             self.renewed = None
         return past
@@ -240,15 +240,21 @@ class Monitor:
         """
         if not reply.status.success:
             return None
-        reading = self._shared_reading(reply)
+        reading = self._shared_reading(reply, "read")
         if self.fresh and reading is not None:  # or else nothing would bring the cache up to date again
             self.last = reading
         return reading
 
-    def _shared_reading(self, reply: Any) -> Reading | None:
+    def _reason(self) -> Reason:
+        """Why there is an update now: it is the first at all, the first of this connection, or one more."""
+        if self.fresh:
+            return "update"
+        return "initial" if self.last is None else "reconnect"
+
+    def _shared_reading(self, reply: Any, reason: Reason) -> Reading | None:
         """What many will see, so that an array cannot be written to; None, and a word in the log, if it is nonsense."""
         try:
-            return _shared(self.channel.reading(reply))
+            return _shared(self.channel.reading(reply, reason))
         except DecodeError as error:
             if not self.refusal:
                 self.refusal = str(error).removeprefix(f"'{self.channel.name}': ")
@@ -544,15 +550,20 @@ class Updates:
 
 def _shared(reading: Reading) -> Reading:
     """The same, for many to see: an array cannot be written to."""
-    value = reading[0]
+    value = reading.value
     if type(value) is np.ndarray:
         value.flags.writeable = False
     return reading
 
 
+def _is_older(reading: Reading, other: Reading) -> bool:
+    mine, theirs = reading.stamp, other.stamp
+    return mine is not None and theirs is not None and mine < theirs
+
+
 def _room(reading: Reading) -> int:
     """How many readings of this size may wait for one callback."""
-    size = getattr(reading[0], "nbytes", 0)
+    size = getattr(reading.value, "nbytes", 0)
     return max(1, LIMIT_BYTES // size) if size else LIMIT
 
 

@@ -8,6 +8,7 @@ from caclient.dbr.decode import (
     decode_array_inplace,
     decode_metadata,
     decode_reading,
+    decode_rows,
     decode_run,
     run_dtype,
     run_values,
@@ -15,7 +16,7 @@ from caclient.dbr.decode import (
 )
 from caclient.dbr.encode import encode, encode_metadata
 from caclient.dbr.metadata import Metadata
-from caclient.dbr.reading import ControlInfo, Limits, Reading
+from caclient.dbr.reading import NOWHERE, ControlInfo, Limits, Origin, Reading, Reason
 from caclient.dbr.stamps import EPICS_EPOCH, TimeStamp
 from caclient.dbr.text import cut, to_bytes, to_text
 from caclient.dbr.types import (
@@ -34,6 +35,7 @@ from caclient.dbr.types import (
 __all__ = [
     "EPICS_EPOCH",
     "LAYOUTS",
+    "NOWHERE",
     "AlarmSeverity",
     "AlarmStatus",
     "ChannelType",
@@ -41,7 +43,9 @@ __all__ = [
     "Layout",
     "Limits",
     "Metadata",
+    "Origin",
     "Reading",
+    "Reason",
     "TimeStamp",
     "ctrl_type",
     "cut",
@@ -49,6 +53,7 @@ __all__ = [
     "decode_array_inplace",
     "decode_metadata",
     "decode_reading",
+    "decode_rows",
     "decode_run",
     "encode",
     "encode_metadata",

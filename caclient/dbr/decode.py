@@ -7,6 +7,7 @@ faster; tests hold them equal. A payload is any bytes-like object of single byte
 from __future__ import annotations
 
 import struct
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import repeat
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from caclient.dbr.metadata import Metadata
-from caclient.dbr.reading import ControlInfo, Reading
+from caclient.dbr.reading import NOWHERE, ControlInfo, Origin, Reading
 from caclient.dbr.stamps import TimeStamp
 from caclient.dbr.text import cut, to_text
 from caclient.dbr.types import (
@@ -80,12 +81,12 @@ def decode_reading(
     count: int,
     payload: Buffer,
     scalar: bool,
-    control: ControlInfo | None = None,
+    origin: Origin = NOWHERE,
     in_place: bool = False,
 ) -> Reading:
-    """The answer as a user holds it: `scalar` channels give numbers and strings, others arrays and tuples of strings.
+    """The answer as a user holds it: `scalar` channels give numbers and strings, others arrays.
 
-    `control` is what is known of the channel already, used if the payload has none of its own. `in_place` permits a
+    `origin` has what is known of the channel already, used if the payload has none of its own. `in_place` permits a
     writable payload to become the array itself.
     """
     layout = layout_of(data_type)
@@ -96,14 +97,16 @@ def decode_reading(
         raise DecodeError(f"{layout.data_type.name} of a scalar channel carries no value")
     value = _python_scalar(data) if scalar else _python_array(data)
     if metadata is None:
-        return Reading(value, control=control)
+        return Reading(value, origin=origin)
     seconds, nanoseconds = metadata.stamp or (None, None)
-    control = ControlInfo.from_metadata(metadata) or control
-    return Reading(value, metadata.status or 0, metadata.severity or 0, seconds, nanoseconds, control)
+    control = ControlInfo.from_metadata(metadata)
+    if control is not None:
+        origin = origin.with_control(control)
+    return Reading(value, metadata.status or 0, metadata.severity or 0, seconds, nanoseconds, origin)
 
 
 def scalar_decoder(data_type: int) -> ScalarDecoder:
-    """A function (buffer, offset=0, control=None) -> Reading for payloads of exactly one value of this type."""
+    """A function (buffer, offset=0, origin=NOWHERE) -> Reading for payloads of exactly one value of this type."""
     return _SCALAR_DECODERS[layout_of(data_type).data_type]
 
 
@@ -112,14 +115,20 @@ def run_dtype(data_type: int) -> np.dtype[Any]:
     return _RUN_DTYPES[layout_of(data_type).data_type]
 
 
-def decode_run(data_type: int, rows: npt.NDArray[Any], control: ControlInfo | None = None) -> list[Reading]:
+def decode_run(data_type: int, rows: npt.NDArray[Any], origin: Origin = NOWHERE) -> list[Reading]:
     """A Reading for each row of an array of `run_dtype(data_type)`."""
+    return decode_rows(data_type, rows, repeat(origin))
+
+
+def decode_rows(data_type: int, rows: npt.NDArray[Any], origins: Iterable[Origin]) -> list[Reading]:
+    """The same for rows that each have an origin of their own. No Python code runs for a row."""
     layout = layout_of(data_type)
     if "units" in layout.fields or "enum_strings" in layout.fields:
-        return _decode_each(layout, rows, control)
+        return _decode_each(layout, rows, origins)
     columns = (_column(rows, name) for name in _RUN_FIELDS)
-    fields = zip(run_values(data_type, rows), *columns, repeat(control))
-    return list(map(tuple.__new__, repeat(Reading), fields))
+    readings = list(map(object.__new__, repeat(Reading, len(rows))))
+    deque(map(_set_row, readings, zip(run_values(data_type, rows), *columns, origins, strict=False)), 0)
+    return readings
 
 
 def run_values(data_type: int, rows: npt.NDArray[Any]) -> list[Any]:
@@ -174,8 +183,8 @@ def _python_scalar(data: Values) -> Any:
     return to_text(data[0]) if isinstance(data, tuple) else data[0].item()
 
 
-def _python_array(data: Values) -> npt.NDArray[Any] | tuple[str, ...]:
-    return tuple(map(to_text, data)) if isinstance(data, tuple) else data
+def _python_array(data: Values) -> npt.NDArray[Any]:
+    return np.array(list(map(to_text, data)), np.str_) if isinstance(data, tuple) else data
 
 
 def _unpacker(layout: Layout) -> Callable[[Buffer, int], tuple[Any, ...]]:
@@ -183,16 +192,18 @@ def _unpacker(layout: Layout) -> Callable[[Buffer, int], tuple[Any, ...]]:
 
 
 def _number_decoder(layout: Layout) -> ScalarDecoder:
-    """For the hot types: a number with alarm and time stamp."""
+    """For the hot types: a number with alarm and time stamp, made without a call of `__init__`."""
     unpack = _unpacker(layout)
-    new = tuple.__new__
+    new: Callable[[type[Reading]], Reading] = object.__new__
 
-    def decode_number(buffer: Buffer, offset: int = 0, control: ControlInfo | None = None) -> Reading:
+    def decode_number(buffer: Buffer, offset: int = 0, origin: Origin = NOWHERE) -> Reading:
         try:
             status, severity, seconds, nanoseconds, value = unpack(buffer, offset)
         except struct.error:
             raise _too_short(layout, 1, len(buffer) - offset) from None
-        return new(Reading, (value, status, severity, seconds, nanoseconds, control))
+        reading = new(Reading)
+        reading._row = (value, status, severity, seconds, nanoseconds, origin)
+        return reading
 
     return decode_number
 
@@ -200,14 +211,13 @@ def _number_decoder(layout: Layout) -> ScalarDecoder:
 def _text_decoder(layout: Layout) -> ScalarDecoder:
     """A string with alarm and time stamp."""
     unpack = _unpacker(layout)
-    new = tuple.__new__
 
-    def decode_text(buffer: Buffer, offset: int = 0, control: ControlInfo | None = None) -> Reading:
+    def decode_text(buffer: Buffer, offset: int = 0, origin: Origin = NOWHERE) -> Reading:
         try:
             status, severity, seconds, nanoseconds, cell = unpack(buffer, offset)
         except struct.error:
-            return decode_reading(layout.data_type, 1, buffer[offset:], True, control)
-        return new(Reading, (to_text(cut(cell)), status, severity, seconds, nanoseconds, control))
+            return decode_reading(layout.data_type, 1, buffer[offset:], True, origin)
+        return Reading(to_text(cut(cell)), status, severity, seconds, nanoseconds, origin)
 
     return decode_text
 
@@ -216,8 +226,8 @@ def _general_decoder(layout: Layout) -> ScalarDecoder:
     """For the rest: the general path."""
     size = layout.padded_scalar_size
 
-    def decode_general(buffer: Buffer, offset: int = 0, control: ControlInfo | None = None) -> Reading:
-        return decode_reading(layout.data_type, 1, buffer[offset : offset + size], True, control)
+    def decode_general(buffer: Buffer, offset: int = 0, origin: Origin = NOWHERE) -> Reading:
+        return decode_reading(layout.data_type, 1, buffer[offset : offset + size], True, origin)
 
     return decode_general
 
@@ -250,12 +260,14 @@ def _column(rows: npt.NDArray[Any], name: str) -> Iterable[Any]:
     return repeat(0 if name in ("status", "severity") else None)
 
 
-def _decode_each(layout: Layout, rows: npt.NDArray[Any], control: ControlInfo | None) -> list[Reading]:
+def _decode_each(layout: Layout, rows: npt.NDArray[Any], origins: Iterable[Origin]) -> list[Reading]:
     """Rows whose metadata have more than a run keeps: one by one, from their bytes."""
     buffer, size = rows.tobytes(), rows.dtype.itemsize
     decoder = scalar_decoder(layout.data_type)
-    return [decoder(buffer, start, control) for start in range(HEADER_SIZE, len(buffer), size)]
+    starts = range(HEADER_SIZE, len(buffer), size)
+    return [decoder(buffer, start, origin) for start, origin in zip(starts, origins, strict=False)]
 
 
+_set_row: Callable[[Reading, tuple[Any, ...]], None] = vars(Reading)["_row"].__set__
 _SCALAR_DECODERS: dict[ChannelType, ScalarDecoder] = {layout.data_type: _scalar_decoder(layout) for layout in LAYOUTS}
 _RUN_DTYPES: dict[ChannelType, np.dtype[Any]] = {layout.data_type: _make_run_dtype(layout) for layout in LAYOUTS}

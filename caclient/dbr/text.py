@@ -23,3 +23,22 @@ def cut(cell: bytes) -> bytes:
     """The bytes before the first NUL, or all of them: what follows a NUL is old memory of the sender."""
     end = cell.find(b"\0")
     return cell if end < 0 else cell[:end]
+
+
+def fixed(value: float, precision: int) -> str:
+    """A float with so many digits after the point, as EPICS writes it: halves are rounded away from zero.
+
+    Numbers too large for that, and more than 8 digits, have an exponent; a precision below zero is none.
+    """
+    precision = max(precision, 0)
+    if precision > 8 or abs(value) > 1e16:
+        return f"{value:.{min(precision, 17)}e}"
+    if not abs(value) <= 1e7:  # NaN too
+        return f"{value:.{min(precision, 3)}f}"
+    whole = int(abs(value))
+    places = 10**precision
+    digits = (int((abs(value) - whole) * (places * 10)) + 5) // 10
+    if digits >= places:
+        whole, digits = whole + 1, digits - places
+    point = f".{digits:0{precision}d}" if precision else ""
+    return f"{'-' if value < 0 else ''}{whole}{point}"

@@ -60,10 +60,6 @@ def test_plain_characters_where_the_terminal_has_no_others() -> None:
     assert demo.bars_for("ascii") == demo.bars_for(None) == ASCII_BARS
 
 
-def test_unknown_alarm_codes_stay_numbers() -> None:
-    assert demo.name_of(77) == "77"
-
-
 def test_a_state_that_does_not_come_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "TIMEOUT", 0.01)
     with pytest.raises(CATimeoutError, match="after the IOC was stopped"):

@@ -418,14 +418,14 @@ def test_a_forked_child_has_circuits_of_its_own(ioc):
             assert pv.get(use_monitor=False) == 1.0
             pv.add_callback(lambda value, **k: value == 5 and news.set())
             pv.put(5.0, wait=True)
-            assert pv.get() == 5.0 and news.wait(10) and pv.wait_for(lambda v: v == 5.0, 10)
+            assert pv.get() == 5.0 and news.wait(10) and pv.wait_for(lambda v: v == 5.0, 10) == 5.0
             assert PV(names[1]).get(timeout=10) == 2.0
             sub.close(); pv.close()
             os.write(write, b"done")
             sys.exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         say(f"child {code} {os.read(read, 10)}")
-        assert pv.wait_for(lambda value: value == 5.0, 10) and pv.connected
+        assert pv.wait_for(lambda value: value == 5.0, 10) == 5.0 and pv.connected
         pv.put(7.0); assert pv.get() == 7.0 and late.wait(10)
         say(str(heard)); say("end")
     """

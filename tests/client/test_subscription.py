@@ -183,7 +183,7 @@ def test_type_and_count_may_change_over_a_restart(pair):
             ioc.add(Record("x", value))
             ioc.start()
             newest = heard.wait(count)[-1].value
-            assert newest == tuple(value) if value == ["a", "b"] else np.array_equal(newest, value)
+            assert np.array_equal(newest, value)
             assert pv.count == len(value) if isinstance(value, list) else pv.count == 1
 
 
@@ -205,7 +205,7 @@ def test_a_server_that_was_silent_for_a_while_gives_one_fresh_value(pair):
     core = channel.core
     for call in (partial(setattr, channel, "core", None), pv._monitor.refresh, partial(setattr, channel, "core", core)):
         call_soon(call)
-    assert pv.wait_for(lambda value: True)
+    assert pv.wait_for(lambda value: True).is_valid
     assert ioc.subscription_count() == 1
 
 

@@ -20,4 +20,15 @@ def test_code(row):
 def test_nothing_else_has_a_name():
     assert len(AlarmSeverity) + len(AlarmStatus) == len(ROWS)
     assert alarm_severity(4) == 4
-    assert type(alarm_status(-1)) is int
+    assert alarm_status(-1) == -1
+
+
+def test_print_as_names_whatever_the_version_of_python():
+    assert (str(AlarmSeverity.MINOR), f"{AlarmStatus.HIHI:>5}", str(alarm_status(0))) == (
+        "MINOR",
+        " HIHI",
+        "NO_ALARM",
+    )
+    assert (str(alarm_severity(9)), f"{alarm_status(99)}", f"{AlarmStatus.HIHI:02d}") == ("9", "99", "03")
+    with pytest.raises(ValueError, match="no such"):
+        AlarmStatus("no such")

@@ -20,7 +20,7 @@ from caclient.dbr.decode import (
 )
 from caclient.dbr.encode import encode
 from caclient.dbr.metadata import Metadata
-from caclient.dbr.reading import ControlInfo, Reading
+from caclient.dbr.reading import ControlInfo, Origin, Reading
 from caclient.dbr.stamps import TimeStamp
 from caclient.dbr.types import LAYOUTS, ChannelType, padded, payload_size
 from caclient.errors import DecodeError, RemoteProtocolError
@@ -28,7 +28,7 @@ from tests.vectors import load, payload, same
 
 CARRIERS = ("read_notify_response", "event_add_response", "read_response", "write_request", "write_notify_request")
 VECTORS = [vector for kind in CARRIERS for vector in load(kind) if "data_type" in vector["decoded"]]
-CONTROL = ControlInfo("mm", 3)
+ORIGIN = Origin("x", None, ControlInfo("mm", 3))
 
 
 def plain(value):
@@ -190,13 +190,16 @@ def test_in_place_needs_the_bytes():
 
 def test_reading_of_a_scalar_or_an_array():
     body, _ = encode(20, 2, [1.5, 2.5], Metadata(status=4, severity=1, stamp=TimeStamp(5, 6)))
-    array = decode_reading(20, 2, body, scalar=False, control=CONTROL)
-    assert array == Reading(np.array([1.5, 2.5]), 4, 1, 5, 6, CONTROL)
-    assert decode_reading(20, 2, bytearray(body), False, CONTROL, in_place=True) == array
+    array = decode_reading(20, 2, body, scalar=False, origin=ORIGIN)
+    assert array == Reading(np.array([1.5, 2.5]), 4, 1, 5, 6, ORIGIN)
+    assert decode_reading(20, 2, bytearray(body), False, ORIGIN, in_place=True) == array
     assert decode_reading(20, 2, body, scalar=True) == Reading(1.5, 4, 1, 5, 6)
-    assert decode_reading(6, 1, body[16:24], scalar=True, control=CONTROL) == Reading(1.5, control=CONTROL)
+    assert decode_reading(6, 1, body[16:24], scalar=True, origin=ORIGIN) == Reading(1.5, origin=ORIGIN)
     assert decode_reading(7, 1, bytes(4) + b"\xb0C", scalar=True) == Reading("°C", 0, 0)
-    assert decode_reading(0, 2, b"a".ljust(40, b"\0") + b"b".ljust(40, b"\0"), scalar=False).value == ("a", "b")
+    assert decode_reading(0, 2, b"a".ljust(40, b"\0") + b"b".ljust(40, b"\0"), scalar=False).value.tolist() == [
+        "a",
+        "b",
+    ]
     assert decode_reading(6, 0, b"", scalar=False).value.shape == (0,)
 
 
@@ -207,8 +210,8 @@ def test_scalar_without_a_value_is_an_error():
 
 def test_control_info_of_the_payload_wins():
     body, _ = encode(34, 1, 1.0, Metadata(units=b"V", precision=2, upper_ctrl_limit=5.0))
-    reading = decode_reading(34, 1, body, scalar=True, control=CONTROL)
-    assert (reading.units, reading.precision, reading.upper_ctrl_limit) == ("V", 2, 5.0)
+    reading = decode_reading(34, 1, body, scalar=True, origin=ORIGIN)
+    assert (reading.units, reading.precision, reading.upper_ctrl_limit, reading.pvname) == ("V", 2, 5.0, "x")
 
 
 def test_scalar_values_are_python_objects():
@@ -222,7 +225,7 @@ def test_scalar_values_are_python_objects():
 def test_scalar_decoder_needs_its_bytes(layout):
     decoder, needed = scalar_decoder(layout.data_type), payload_size(layout.data_type, 1)
     least = layout.value_offset + 1 if layout.is_string else needed
-    assert decoder(bytes(8 + needed), 8, CONTROL).count == 1
+    assert decoder(bytes(8 + needed), 8, ORIGIN).count == 1
     with pytest.raises(DecodeError, match=f"needs {needed} bytes of payload, got {least - 1}"):
         decoder(bytes(8 + least - 1), 8)
 
@@ -252,10 +255,10 @@ def test_runs_equal_the_single_path(layout, data):
     buffer = messages(layout, bodies)
     rows = np.frombuffer(buffer, run_dtype(layout.data_type))
     decoder = scalar_decoder(layout.data_type)
-    single = [decoder(buffer, start, CONTROL) for start in range(16, len(buffer), rows.dtype.itemsize)]
-    # by their text, in which NaN is NaN
-    found = decode_run(layout.data_type, rows, CONTROL)
-    assert [repr(tuple(reading)) for reading in found] == [repr(tuple(reading)) for reading in single]
+    single = [decoder(buffer, start, ORIGIN) for start in range(16, len(buffer), rows.dtype.itemsize)]
+    found = decode_run(layout.data_type, rows, ORIGIN)
+    assert found == single
+    assert [repr(reading.value) for reading in found] == [repr(reading.value) for reading in single]
 
 
 def test_reading_type_of_every_path_is_reading():
