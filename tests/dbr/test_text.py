@@ -51,7 +51,7 @@ def c_text():
 
     def text(value, precision):
         convert(value, buffer, precision)
-        return buffer.value.decode().strip()
+        return buffer.value.decode().strip().replace("-nan", "nan")
 
     return text
 
