@@ -15,7 +15,9 @@ from caclient.dbr import (
     LAYOUTS,
     ChannelType,
     ControlInfo,
+    Origin,
     Reading,
+    Reason,
     decode_reading,
     decode_run,
     scalar_decoder,
@@ -28,14 +30,18 @@ _ARRAY: Final = 65_536
 
 
 class Shape:
-    """(native type, count, metadata) of a channel. *Any thread.*"""
+    """(native type, count, metadata) of a channel, and its name for the readings. *Any thread.*"""
 
-    __slots__ = ("_decode", "control", "count", "native_type", "time_type")
+    __slots__ = ("_decode", "_origins", "control", "count", "name", "native_type", "time_type")
 
-    def __init__(self, native_type: ChannelType, count: int, control: ControlInfo | None = None) -> None:
+    def __init__(
+        self, native_type: ChannelType, count: int, control: ControlInfo | None = None, name: str | None = None
+    ) -> None:
         self.native_type = native_type
         self.count = count
         self.control = control
+        self.name = name
+        self._origins: tuple[Origin, ...] = ()
         self.time_type = time_type(native_type)
         self._decode: Callable[..., Reading] | None = scalar_decoder(self.time_type) if count == 1 else None
 
@@ -46,43 +52,49 @@ class Shape:
         return hash(self._key())
 
     def _key(self) -> tuple[Any, ...]:
-        return self.native_type, self.count, self.control
+        return self.native_type, self.count, self.control, self.name
 
     def __repr__(self) -> str:
         return f"Shape({self.native_type.name}[{self.count}], {self.control})"
 
     def with_control(self, control: ControlInfo | None) -> Shape:
         """The same with other metadata."""
-        return Shape(self.native_type, self.count, control)
+        return Shape(self.native_type, self.count, control, self.name)
 
-    def reading(self, reply: Any) -> Reading:
+    def origin(self, reason: Reason) -> Origin:
+        """What the readings of this shape share that there are for that reason."""
+        for origin in self._origins:
+            if origin.reason == reason:
+                return origin
+        made = Origin(self.name, self.native_type, self.control, reason)
+        self._origins = (*self._origins, made)  # another thread may be as quick: two that say the same do no harm
+        return made
+
+    def reading(self, reply: Any, reason: Reason = "read") -> Reading:
         """An answer as a user holds it; arrays are read-only if they are shared.
 
         :raises DecodeError: if the server has not sent what it said.
         """
         if self._decode is not None and reply.data_type == self.time_type and reply.data_count == 1:
-            return self._decode(reply.payload, 0, self.control)
+            return self._decode(reply.payload, 0, self.origin(reason))
         payload = reply.payload
         own = (
             isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
         )
-        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, self.control, own)
+        origin = self.origin(reason)
+        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, origin, own)
 
-    def readings(self, data_type: int, rows: Any) -> list[Reading]:
+    def readings(self, data_type: int, rows: Any, reason: Reason = "update") -> list[Reading]:
         """A run as readings; an array channel that answered with one element each has arrays of one."""
-        readings = decode_run(data_type, rows, self.control)
+        readings = decode_run(data_type, rows, self.origin(reason))
         return readings if self.count == 1 else [self.own(reading, data_type) for reading in readings]
 
     def own(self, reading: Reading, data_type: int) -> Reading:
-        """A reading out of a run as one of this channel: with its metadata, an array if it is an array channel."""
-        value, control = reading[0], self.control
-        if self.count != 1:
-            layout = LAYOUTS[data_type]
-            value = (value,) if layout.is_string else np.array([value], layout.value_dtype)
-        elif control is None:
+        """A reading out of a run as one of this channel: its value is an array if it is an array channel."""
+        if self.count == 1:
             return reading
-        _, status, severity, seconds, nanoseconds, _ = reading
-        return Reading(value, status, severity, seconds, nanoseconds, control)
+        layout = LAYOUTS[data_type]
+        return reading.with_value(np.array([reading.value], np.str_ if layout.is_string else layout.value_dtype))
 
     def require(self, data_type: int, data_count: int, wanted_type: int, wanted_count: int) -> None:
         """Refuse an answer of another type than asked for, or with more elements than asked for or than there are.

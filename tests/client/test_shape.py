@@ -41,6 +41,11 @@ def test_a_scalar_is_a_number_and_an_array_stays_one():
 def test_rows_have_what_is_known_of_the_channel():
     control = ControlInfo(units="mm")
     rows = np.zeros(3, run_dtype(ChannelType.TIME_DOUBLE))
+    named = Shape(ChannelType.DOUBLE, 1, control, "x")
+    told = named.readings(ChannelType.TIME_DOUBLE, rows)
+    assert [(reading.pvname, reading.reason) for reading in told] == [("x", "update")] * 3
+    assert named.origin("update") is named.origin("update")
+    assert named.reading(answer([1.0])).reason == "read"
     assert [reading.units for reading in DOUBLE.with_control(control).readings(ChannelType.TIME_DOUBLE, rows)] == [
         "mm"
     ] * 3
