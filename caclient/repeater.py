@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from caclient.config import Config
-from caclient.engine.repeater import Repeater, multicast_groups
+from caclient.engine.repeater import Repeater, is_served, multicast_groups
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,8 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _cannot_listen(error: OSError, port: int) -> int:
     if error.errno == errno.EADDRINUSE:
-        print("Another repeater is already running; exiting.")
-        return 0
+        if is_served(port):
+            print("Another repeater is already running; exiting.")
+            return 0
+        print(f"caclient-repeater: UDP port {port} is taken by a program that is no repeater", file=sys.stderr)
+        return 1
     print(f"caclient-repeater: UDP port {port}: {error.strerror}", file=sys.stderr)
     return 1
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
 from caclient import repeater as daemon
+from caclient.engine.loop import Loop
+from caclient.engine.poller import READ
 from caclient.engine.repeater import Repeater
 from caclient.repeater import main
 from tests.ports import free_port
@@ -22,6 +26,17 @@ def port(monkeypatch):
     chosen = free_port()
     monkeypatch.setenv("EPICS_CA_REPEATER_PORT", str(chosen))
     return chosen
+
+
+@pytest.fixture
+def running(port):
+    """A repeater that serves its port."""
+    with Repeater(port, blocking=False) as repeater:
+        loop = Loop(on_error=lambda error: None)
+        loop.poller.add(repeater.fileno(), READ, lambda bits: repeater.receive() and None)
+        loop.start()
+        yield
+        loop.stop()
 
 
 @pytest.fixture
@@ -40,14 +55,24 @@ class TestMain:
         assert main([]) == 0
         assert capsys.readouterr() == (f"Repeater is listening on 0.0.0.0:{port}\n", "")
 
-    def test_says_so_if_another_runs(self, port, capsys):
-        with Repeater(port):
-            assert main([]) == 0
+    @pytest.mark.usefixtures("running")
+    def test_says_so_if_another_runs(self, capsys):
+        assert main([]) == 0
         assert capsys.readouterr() == ("Another repeater is already running; exiting.\n", "")
 
-    def test_is_what_the_module_runs(self, port, monkeypatch, capsys):
+    def test_a_stranger_on_the_port_is_no_repeater(self, port, capsys):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("0.0.0.0", port))
+            assert main([]) == 1
+        assert capsys.readouterr() == (
+            "",
+            f"caclient-repeater: UDP port {port} is taken by a program that is no repeater\n",
+        )
+
+    @pytest.mark.usefixtures("running")
+    def test_is_what_the_module_runs(self, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", ["caclient-repeater"])
-        with Repeater(port), pytest.raises(SystemExit) as exited:
+        with pytest.raises(SystemExit) as exited:
             runpy.run_path(daemon.__file__, run_name="__main__")
         assert exited.value.code == 0
         assert "Another repeater" in capsys.readouterr().out
@@ -81,3 +106,37 @@ def test_the_program(port, number):
     assert (second.returncode, second.stderr) == (0, "")
     assert second.stdout == "Another repeater is already running; exiting.\n"
     assert (first.returncode, output, errors) == (0, "", "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit")
+def test_the_program_survives_its_descriptor_limit(port):
+    """It ended when it could not make a socket to find out who is alive."""
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16));"
+        "from caclient.repeater import main; sys.exit(main([]))"
+    )
+    with (
+        subprocess.Popen([sys.executable, "-c", limited], stdout=subprocess.PIPE, text=True) as program,
+        contextlib.ExitStack() as stack,
+    ):
+        stack.callback(program.kill)
+        program.stdout.readline()
+        clients = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(60)]
+        for client in clients:
+            client.bind(("127.0.0.1", 0))
+            client.settimeout(5.0)
+            client.sendto(b"", ("127.0.0.1", port))
+        assert clients[0].recv(64)[:2] == b"\0\x11"
+        for client in clients[1:]:
+            client.close()
+        for number in range(20):  # who has gone is found out, and there is room again
+            latest = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            latest.bind(("127.0.0.1", 0))
+            latest.settimeout(0.5)
+            latest.sendto(b"", ("127.0.0.1", port))
+            try:
+                assert latest.recv(64)[:2] == b"\0\x11"
+                break
+            except TimeoutError:
+                assert number < 19
+        assert program.poll() is None

@@ -17,6 +17,13 @@ from caclient import PV, Context, Reading
 
 from .sparkline import ASCII_BARS, BARS, sparkline
 
+_CHILD = """
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]
+import runpy
+runpy.run_module("caclient.ioc_examples.random_walk", run_name="__main__", alter_sys=True)
+"""
+"""What `python -m` does, but never with the current folder: somebody's numpy.py may lie there. (-P is for 3.11 on.)"""
 WALK, STEP_TIME = "random_walk:x", "random_walk:dt"
 UPDATES_SHOWN, PICTURE_WIDTH = 10, 48
 TIMEOUT = 8.0
@@ -144,7 +151,7 @@ class DemoIoc:
 
     def start(self) -> None:
         """Start it and print what it says of itself: the names it serves."""
-        command = [sys.executable, "-m", "caclient.ioc_examples.random_walk"]
+        command = [sys.executable, "-c", _CHILD]
         self._process = subprocess.Popen(
             command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
         )

@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from typing_extensions import Self
 
 from caclient.config import Config
-from caclient.protocol.fanout import Address, Fanout
+from caclient.protocol.commands import RepeaterRegisterRequest
+from caclient.protocol.fanout import REPEATER_CONFIRM, Address, Fanout
 
 MAX_DATAGRAM = 65536
+_QUESTIONS = 4
+"""How often a registration is tried: a datagram may be lost."""
+_CONFIRM = REPEATER_CONFIRM.to_bytes(2, "big")
 
 
 class Repeater:
@@ -26,12 +32,16 @@ class Repeater:
     """
 
     def __init__(self, port: int, blocking: bool = True) -> None:
-        self.fanout = Fanout(is_local=is_local, is_alive=is_alive)
+        self.fanout = Fanout(is_local=self._is_local, is_alive=self._is_alive)
+        self._spare: socket.socket | None = (
+            None  # a descriptor kept for finding out who is alive when there is no other
+        )
         self._outlets: dict[Address, socket.socket] = {}
         self._sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sock.setblocking(blocking)
         try:
             self._sock.bind(("0.0.0.0", port))
+            self._spare = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         except OSError:
             self._sock.close()
             raise
@@ -77,8 +87,9 @@ class Repeater:
 
     def close(self) -> None:
         """Let the port go."""
-        for sock in (self._sock, *self._outlets.values()):
-            sock.close()
+        for sock in (self._sock, self._spare, *self._outlets.values()):
+            if sock is not None:
+                sock.close()
         self._outlets.clear()
 
     def _send(self, client: Address, datagram: bytes) -> None:
@@ -86,12 +97,31 @@ class Repeater:
             self._outlet(client).send(datagram)
         except ConnectionRefusedError:
             # of an earlier datagram: meanwhile another client may have come up on that port
-            if is_alive(client):
+            if self._is_alive(client):
                 self._send_again(client, datagram)
             else:
                 self.fanout.dead(client)
         except OSError:
             pass  # a full buffer or so: lost, as any datagram may be
+
+    def _is_local(self, ip: str) -> bool:
+        with self._descriptor():
+            return is_local(ip)
+
+    def _is_alive(self, client: Address) -> bool:
+        with self._descriptor():
+            return is_alive(client)
+
+    @contextmanager
+    def _descriptor(self) -> Iterator[None]:
+        """One descriptor is free within, also at the limit."""
+        if self._spare is not None:
+            self._spare.close()
+        yield
+        try:
+            self._spare = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        except OSError:
+            self._spare = None
 
     def _send_again(self, client: Address, datagram: bytes) -> None:
         try:
@@ -128,12 +158,30 @@ def multicast_groups(config: Config) -> list[str]:
     return []
 
 
-def _can_bind(address: Address) -> bool:
+def is_served(port: int, timeout: float = 1.0) -> bool:
+    """Whether it is a repeater that owns the port: it confirms a registration. Waits, *timeout* seconds at the most."""
+    deadline = time.monotonic() + timeout
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
+        sock.bind(("127.0.0.1", 0))
+        sock.settimeout(timeout / _QUESTIONS)
+        while time.monotonic() < deadline:
+            try:
+                sock.sendto(RepeaterRegisterRequest("127.0.0.1").to_bytes(), ("127.0.0.1", port))
+                datagram, source = sock.recvfrom(MAX_DATAGRAM)
+            except (TimeoutError, ConnectionError):
+                continue
+            if datagram[:2] == _CONFIRM and is_local(source[0]):
+                return True
+    return False
+
+
+def _can_bind(address: Address) -> bool:
+    """False too if there is no descriptor to find out with: nobody new is believed then, and nobody given up."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.bind(address)
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True
 
 

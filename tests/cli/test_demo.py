@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,24 @@ def test_shows_the_main_job_and_leaves_no_process_behind() -> None:
     with pytest.raises(ProcessLookupError):
         os.killpg(process.pid, 0)
     assert_scenes(output)
+
+
+def test_nothing_of_the_current_folder_is_executed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A numpy.py in the folder of somebody's analysis was once imported by the IOC of the demo."""
+    for name in ("numpy", "argparse", "runpy", "random", "caclient"):
+        (tmp_path / f"{name}.py").write_text("import sys; print('executed', __name__, file=sys.stderr); sys.exit(3)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    ioc = demo.DemoIoc(demo.free_port(), demo.free_port())
+    try:
+        ioc.start()
+    finally:
+        ioc.stop()
+    output, errors = capfd.readouterr()
+    assert "serves PVs: ['random_walk:dt', 'random_walk:x']" in output
+    assert errors == ""
 
 
 def assert_scenes(output: str) -> None:
