@@ -69,6 +69,8 @@ _REFUSED: Final = 5.0
 """Seconds before a name is searched again that a server has answered for but would not create."""
 _FORGETTING: Final = 0.1
 """Seconds before a channel is asked for again on a circuit whose server has yet to confirm that it forgot it."""
+_SLOW: Final = 1.0
+"""Seconds that a server has to make a channel before another one that answers for the name is tried."""
 _HUNG: Final = 2.0
 """Seconds that an unresponsive circuit still has when its own server is heard to answer searches."""
 _ARRAY: Final = 65_536
@@ -86,6 +88,8 @@ class State(enum.Enum):
     CLOSED = "closed"
 
 
+_UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
+
 ReadRow = tuple[Circuit, int, int, int]
 """(circuit, sid, type, count): on one circuit they become one buffer."""
 Listener = Callable[["Channel", bool], None]
@@ -95,8 +99,11 @@ Listener = Callable[["Channel", bool], None]
 class Finder(Protocol):
     """Who looks for the servers of channels."""
 
-    def seek(self, channel: Channel) -> None:
-        """Search its name until ``settle``, and tell it what was ``found``. *Engine thread.*"""
+    def seek(self, channel: Channel, delay: float = 0.0) -> None:
+        """Search its name until ``settle``, from now (or *delay* seconds later) on, and tell it what was ``found``.
+
+        *Engine thread.*
+        """
 
     def settle(self, channel: Channel) -> None:
         """Search its name no more; one that is not searched is no error. *Engine thread.*"""
@@ -465,14 +472,26 @@ class Channel:
         """Whether it is searched and was last served by that host."""
         return self.state is State.SEARCHING and self.address is not None and self.address[0] == host
 
-    def found(self, address: Address) -> None:
-        """A server has answered for the name."""
+    def found(self, address: Address, fresh: bool = True) -> None:
+        """A server has answered for the name; *fresh*: the first since it was asked for."""
         if self.state is State.UNRESPONSIVE:
             self._found_elsewhere(address)
+        elif self.state in _UNDER_WAY and address != self.address:
+            self._try_instead(address)
         if self.state is State.SEARCHING:
-            self._ride(address)
+            if fresh:
+                self._ride(address)
         elif address != self.address:
             self.finder.duplicate(self, address)
+
+    def _try_instead(self, address: Address) -> None:
+        """Another server has the name too: try it if the first, which may not even exist, has had its time."""
+        circuit = self.circuit
+        if circuit is not None and time.monotonic() - self.since >= _SLOW:
+            self._part_from(circuit)
+            self._leave_circuit(f"{circuit.name} answered the search, but did not create the channel")
+            self._move(State.SEARCHING)
+            self._ride(address)
 
     def _found_elsewhere(self, address: Address) -> None:
         circuit = self.circuit
@@ -499,7 +518,7 @@ class Channel:
         delay = self.pool.patience_with(address)
         if delay > 0:
             self.note = f"{address[0]}:{address[1]} {self.pool.not_serving(address)}"
-            self.runtime.loop.call_at(time.monotonic() + delay, self.search)
+            self.finder.seek(self, delay)
             return
         self._move(State.CONNECTING)
         self.circuit = circuit = self.pool.circuit(address, self.priority)
@@ -583,6 +602,7 @@ class Channel:
                 listener(self, True)
 
     def _created(self, command: CreateChanResponse) -> None:
+        self.finder.settle(self)
         if self.circuit is not None:
             self.pool.created(self.circuit)
         if self.state is State.CREATING:
@@ -638,7 +658,7 @@ class Channel:
             self._leave_circuit(reason)
             self.pool.maybe_idle(circuit)
         self._move(State.SEARCHING)
-        self.runtime.loop.call_at(time.monotonic() + delay, self.search)
+        self.finder.seek(self, delay)
 
     def _leave_circuit(self, reason: str) -> None:
         was_ready = self.state is State.READY

@@ -278,9 +278,9 @@ class Context:
 
     # -- what channels ask (``Finder``) --------------------------------------------------------------------------------
 
-    def seek(self, channel: Channel) -> None:
+    def seek(self, channel: Channel, delay: float = 0.0) -> None:
         """Search its name until ``settle``, and tell it what was found. *Engine thread.*"""
-        self.searches.add(channel.cid, channel.name)
+        self.searches.add(channel.cid, channel.name, delay)
 
     def settle(self, channel: Channel) -> None:
         """Search its name no more; one that is not searched is no error. *Engine thread.*"""
@@ -373,10 +373,10 @@ class Context:
             for monitor, count in channel.forget_circuit():
                 self._dropped.extend([(channel, monitor)] * count)  # served when the engine wakes
 
-    def _found(self, cid: int, address: Address) -> None:
+    def _found(self, cid: int, address: Address, fresh: bool) -> None:
         channel = self._by_cid.get(cid)
         if channel is not None:
-            channel.found(address)
+            channel.found(address, fresh)
 
     def _beacon(self, address: Address, verdict: Verdict) -> None:
         self.pool.beacon(address, verdict)

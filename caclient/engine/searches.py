@@ -40,7 +40,8 @@ _JUST_NOW: Final = 0.05
 _BOOST_AT_MOST: Final = 1.0
 """Seconds between two boosts: after a power cut all IOCs come back at once."""
 
-Found = Callable[[int, Address], None]
+Found = Callable[[int, Address, bool], None]
+"""Called with the cid, the server's address, and whether it is the first answer since the name was asked for."""
 Told = Callable[[Address, Verdict], None]
 
 
@@ -100,18 +101,20 @@ class Searches:
         if self.sock is not None:
             self.sock.close()
 
-    def add(self, cid: int, name: str) -> None:
-        """Ask for a name until ``remove`` or an answer."""
+    def add(self, cid: int, name: str, delay: float = 0.0) -> None:
+        """Ask for a name until ``remove``: now (or after *delay* seconds) and again, rarely once somebody answers."""
+        now = time.monotonic()
         if cid not in self.schedule:
-            self.schedule.add(cid, name, time.monotonic())
-            if not self._ticking:
-                self._ticking = True
-                self._loop.call_soon(self._tick)
+            self.schedule.add(cid, name, now, delay)
+        elif delay or not self.schedule.asks_for(cid):
+            self.schedule.again(cid, now, delay)
+        if not self._ticking:
+            self._ticking = True
+            self._loop.call_soon(self._tick)
 
     def remove(self, cid: int) -> None:
-        """Ask for it no more."""
-        if cid in self.schedule:
-            self.schedule.remove(cid)
+        """Ask for it no more: its channel is made, or nobody wants it."""
+        self.schedule.remove(cid)
 
     def boost(self) -> None:
         """Something came up somewhere: ask for every name again, soon."""
@@ -131,8 +134,8 @@ class Searches:
     def answered(self, response: SearchResponse, source: Address) -> None:
         """An answer came, by a datagram or on the circuit to *source*."""
         cid = response.cid
-        self.schedule.found(cid, time.monotonic())
-        self._found(cid, (source[0] if response.ip == THE_SENDER else response.ip, response.port))
+        fresh = self.schedule.found(cid, time.monotonic())
+        self._found(cid, (source[0] if response.ip == THE_SENDER else response.ip, response.port), fresh)
 
     def describe(self, cid: int, others: Sequence[str] = ()) -> str:
         """How often a name was asked for, where (*others* too), and with what result; empty if it is not now.
@@ -205,6 +208,7 @@ class Searches:
         if names - self._resolving:
             self._log.push(self._resolve, names - self._resolving)
             self._resolving |= names
+        self.schedule.share(len(self.destinations))
         self._refresh = _REFRESH if self._config.auto_addr_list or names else math.inf
         if not first and not set(before).issuperset(self.destinations):
             self.boost()
@@ -225,6 +229,7 @@ class Searches:
         address = self._resolved[named] = (ip, named[1])
         if address not in self.destinations:
             self.destinations.append(address)
+            self.schedule.share(len(self.destinations))
             self.boost()
 
     # -- receiving -----------------------------------------------------------------------------------------------------

@@ -1,15 +1,19 @@
 """When each name is asked for, and with which others in one datagram.
 
 A name is asked for at once, and as long as nobody answers again after about 0.04, 0.08, 0.16 s and so on, up to the
-longest period. Jitter keeps the clients of a site from asking in step. Names are packed into full datagrams: those
-added in a loop go out as soon as they fill one; a datagram that is not full goes at once if nothing else is under way,
-else it waits `GATHER` seconds for company. Names that were asked for together are due again together.
+longest period; where answers take long, the first periods are longer. Jitter keeps the clients of a site from asking in
+step. Names are packed into full datagrams: those added in a loop go out as soon as they fill one; a datagram that is
+not full goes at once if nothing else is under way, else it waits `GATHER` seconds for company. Names that were asked
+for together are due again together, but those that stay silent are dealt out anew once: perhaps a network swallows
+datagrams of that size, or one of the names is what no server can bear.
+
+An answer may be a lie: a name that is found is asked for on, though rarely, until it is removed as its channel is made.
 
 A name passes through four queues, each with a budget of its own (budgets.py), so that none starves another:
 
     new      never asked, or asked afresh because its server went away: a window that grows with the answers
     young    asked a few times: it may be that a datagram was lost, so these retries are quick
-    old      asked often, most likely dead
+    old      asked often, most likely dead; or found, but not made
     boosted  asked again because a beacon told of a new server; spread over seconds
 
 So ten thousand dead names cost what the budgets of the last three allow, and a name that is added then is asked for at
@@ -19,23 +23,25 @@ once. What does not fit a budget waits its turn: periods stretch, no name is for
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import floor, frexp
+from math import ceil, floor, frexp
 from random import Random
 from typing import NamedTuple
 
 from caclient.dbr.text import to_bytes
 from caclient.errors import BadValueError
-from caclient.protocol.budgets import TokenBucket, Window
+from caclient.protocol.budgets import FIRST_PERIOD, AnswerTime, Silence, TokenBucket, Window
 from caclient.protocol.queues import NOWHERE, Calendar, Queue, SearchName
 
-FIRST_PERIOD = 0.04  # seconds; with jitter 0.025 to 0.04
 JITTER = 0.25  # a period is shortened by up to this part
 GATHER = 0.002
 YOUNG = 5  # so many retries are quick: 1.3 s
 SPREAD = 5.0  # seconds over which a boost is spread
 BOOSTED_PERIOD = 5.0  # what a boosted name's period is not longer than at first
+HESITATION = 2.0  # seconds after an answer in which the channel may be made before its name is asked for again
+HESITATION_SLOT = 0.25  # names found within so many seconds are due again together
+DEALT_AFTER = 3  # askings
 COARSEST = 4.0  # seconds; the width of a calendar slot is at most this, and at most an eighth of the period
-MAX_DATAGRAM = 1400
+MAX_DATAGRAM = 1024  # what libca sends; larger ones are swallowed by some tunnels
 HEADER_SIZE = 16
 SWEEP_ABOVE = 1000
 CHUNK = 32  # boosted names that stay together: about a datagram
@@ -73,9 +79,11 @@ class SearchSchedule:
         self._names: dict[int, SearchName] = {}
         self._calendar = Calendar()
         self._boosts = Calendar()
+        self._answers = AnswerTime()
+        self._silence = Silence(self._answers)
         self._window = Window()
         self._new = Queue(_NEW, self._window, room, GATHER, fair=True)
-        self._young = Queue(_YOUNG, TokenBucket(4 * retry_rate, 16), room)
+        self._young = Queue(_YOUNG, TokenBucket(4 * retry_rate, 16, self._silence), room, fair=True)
         self._old = Queue(_OLD, TokenBucket(retry_rate, 8), room)
         self._boosted = Queue(_BOOSTED, TokenBucket(2 * retry_rate, 8), room)
         self._queues = {queue.home: queue for queue in (self._new, self._young, self._old, self._boosted)}
@@ -94,6 +102,16 @@ class SearchSchedule:
         """How many datagrams of new names may be under way at once."""
         return self._window.size
 
+    @property
+    def answer_time(self) -> float:
+        """Seconds that answers take, smoothed; 0 if none has come yet."""
+        return self._answers.smoothed
+
+    def share(self, destinations: int) -> None:
+        """Each datagram goes to so many destinations: the budgets are divided by that."""
+        for queue in self._queues.values():
+            queue.budget.share(destinations)
+
     def add(self, cid: int, name: str, now: float, delay: float = 0.0) -> None:
         """Ask for a name from now on (or after `delay` seconds); a cid that is already here starts afresh.
 
@@ -102,7 +120,20 @@ class SearchSchedule:
         size = message_size(name, self._room)
         if cid in self._names:
             self.remove(cid)
-        entry = self._names[cid] = SearchName(cid, name, size)
+        self._names[cid] = SearchName(cid, name, size)
+        self.again(cid, now, delay)
+
+    def asks_for(self, cid: int) -> bool:
+        """Whether an answer is wanted: it is here, waits for no delay, and nobody has answered since it was asked."""
+        entry = self._names.get(cid)
+        return entry is not None and not entry.found
+
+    def again(self, cid: int, now: float, delay: float = 0.0) -> None:
+        """The answer has led nowhere: ask for the name as if it were new, `delay` seconds from now."""
+        entry = self._names[cid]
+        self._evict(entry)
+        entry.found = delay > 0.0  # what is answered before it is asked again is no news
+        entry.level = 0
         if delay > 0.0:
             self._file([entry], now + delay, self._calendar)
         else:
@@ -117,24 +148,42 @@ class SearchSchedule:
         return True
 
     def found(self, cid: int, now: float) -> bool:
-        """A server answered: stop asking. True if the name was here (False: a late or second answer)."""
-        entry = self._names.pop(cid, None)
-        if entry is None:
+        """A server answered: ask again only if it leads nowhere for `HESITATION` seconds, and rarely then.
+
+        True for the first answer since the name was asked for; False for another, during a delay, or if it is not here.
+        """
+        entry = self._names.get(cid)
+        if entry is None or entry.found:
             return False
+        entry.found = True
+        self._note_answer(entry, now)
         self._window.answered(entry.number, entry.level > 1)
         self._evict(entry)
+        entry.level = max(entry.level, self._boosted_level)
+        moment = ceil((now + HESITATION) / HESITATION_SLOT) * HESITATION_SLOT
+        entry.home = moment
+        self._calendar.slot(moment).append(entry)
         return True
+
+    def _note_answer(self, entry: SearchName, now: float) -> None:
+        if entry.level > 1:
+            self._silence.broken()
+        elif entry.asks == 1 and entry.last_asked is not None:  # no doubt which asking was answered
+            self._answers.took(now - entry.last_asked)
 
     def boost(self, now: float, cids: Iterable[int] | None = None) -> None:
         """Ask again for all names that have long to wait, spread over seconds: a server has come up.
 
         With `cids`: ask for these at once, and start their periods afresh; those that are not here are ignored.
         """
+        self._silence.broken()
         if cids is None:
             self._boost_all(now)
         else:
             for cid in cids:
-                self._restart(cid, now)
+                entry = self._names.get(cid)
+                if entry is not None and entry.home != _NEW:
+                    self.again(cid, now)
 
     def due(self, now: float) -> list[list[tuple[int, str]]]:
         """What to ask for now: for each datagram its (cid, name) pairs. Counts as asked."""
@@ -180,19 +229,21 @@ class SearchSchedule:
 
     def _refile(self, batch: list[SearchName], now: float) -> None:
         """Note that names were asked for, and when they are due again: one draw of jitter keeps them together."""
-        steps, last = self._steps, len(self._steps) - 1
+        steps, last, later = self._steps, len(self._steps) - 1, self._answers.doublings
         draw = 1.0 - JITTER * self._random.random()
-        slots: dict[int, tuple[float, list[SearchName]]] = {}
-        for name in batch:
-            level = name.level
-            if level not in slots:
-                period, width = steps[level]
-                moment = floor((now + draw * period) / width) * width
-                slots[level] = moment, self._calendar.slot(moment)
-            name.home, slot = slots[level]
-            slot.append(name)
-            name.level = level + 1 if level < last else last
+        slots: dict[tuple[int, int], tuple[float, list[SearchName]]] = {}
+        for number, name in enumerate(batch):
             name.asks += 1
+            name.found = False
+            dealt = number & 1 if name.asks == DEALT_AFTER else 0
+            key = name.level, dealt
+            if key not in slots:
+                period, width = steps[min(name.level + later, last)]
+                moment = (floor((now + draw * period) / width) - dealt) * width
+                slots[key] = moment, self._calendar.slot(moment)
+            name.home, slot = slots[key]
+            slot.append(name)
+            name.level = name.level + 1 if name.level < last else last
             name.last_asked = now
             if name.first_asked is None:
                 name.first_asked = now
@@ -211,13 +262,6 @@ class SearchSchedule:
                 name.level = min(name.level, self._boosted_level)
             self._file(chunk, now + SPREAD * self._random.random(), self._boosts)
 
-    def _restart(self, cid: int, now: float) -> None:
-        entry = self._names.get(cid)
-        if entry is not None and entry.home != _NEW:
-            self._evict(entry)
-            entry.level = 0
-            self._ask_afresh(entry, now)
-
     def _ask_afresh(self, entry: SearchName, now: float) -> None:
         self._window.land(now)  # whether anything is under way decides if the name waits for company
         self._new.append(entry, now)
@@ -227,7 +271,7 @@ class SearchSchedule:
         if queue is not None:
             queue.forget(entry)
         entry.home = NOWHERE
-        self._left += 1
+        self._left += 1  # mentions that may be left behind
         if self._left > SWEEP_ABOVE + len(self._names):
             self._sweep()
 

@@ -87,7 +87,7 @@ def test_a_name_is_found_by_tcp(client, peer, loop):
     peer.say(VersionResponse(13))
     request = hear(peer, "x:y")
     peer.say(SearchResponse(5064, "10.0.0.1", request.cid))
-    assert one.found.get(timeout=PATIENCE) == (4, ("10.0.0.1", 5064))
+    assert one.found.get(timeout=PATIENCE) == (4, ("10.0.0.1", 5064), True)
 
 
 def test_a_server_is_asked_only_when_it_has_told_a_version_that_can(client, peer, loop):

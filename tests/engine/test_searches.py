@@ -111,8 +111,9 @@ def test_a_name_is_asked_for_until_it_is_answered(loop, make, server):
     assert request.cid == 7
     server.reply(request, source)
     assert searches.news.wait(PATIENCE)
-    assert searches.replies[0] == (7, ("127.0.0.1", 5064))
-    assert 7 not in searches.schedule
+    assert searches.replies[0] == (7, ("127.0.0.1", 5064), True)
+    assert not searches.schedule.asks_for(7)
+    on_engine(loop, searches.remove, 7)
     assert on_engine(loop, searches.describe, 7) == ""
     assert searches.datagrams_sent >= 2 and searches.datagrams_received >= 1
 
@@ -120,7 +121,7 @@ def test_a_name_is_asked_for_until_it_is_answered(loop, make, server):
 def test_a_second_answer_is_told_too(loop, make):
     searches = make(NOWHERE)
     on_engine(loop, searches.answered, SearchResponse(5064, "10.0.0.1", 3), "10.9.9.9")
-    assert searches.replies == [(3, ("10.0.0.1", 5064))]
+    assert searches.replies == [(3, ("10.0.0.1", 5064), False)]
 
 
 def test_names_added_together_are_asked_for_together(loop, make, server):

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 
 from caclient.protocol.budgets import (
     FLIGHT,
+    ROUND,
     SILENT_KEPT,
+    SLOWEST,
     WINDOW_LEAST,
     WINDOW_MOST,
     WINDOW_START,
+    AnswerTime,
+    Silence,
     TokenBucket,
     Window,
 )
@@ -50,6 +54,58 @@ def test_a_bucket_gives_when_it_said_it_would(start):
     bucket = TokenBucket(rate=20.0, burst=1)
     assert bucket.take(start)
     assert bucket.take(bucket.next_due())
+
+
+def test_destinations_share_a_bucket():
+    bucket = TokenBucket(rate=10.0, burst=1)
+    bucket.share(5)
+    assert bucket.take(0.0)
+    assert 0.5 <= bucket.next_due() < 0.5001
+
+
+def test_each_silent_round_halves_the_rate_and_an_answer_restores_it():
+    answers = AnswerTime()
+    silence = Silence(answers)
+    bucket = TokenBucket(rate=800.0, burst=1, silence=silence)
+
+    def rate(start, seconds=ROUND):
+        steps = [start + step * seconds / 1000 for step in range(1000)]
+        return sum(bucket.take(now) for now in steps) / seconds
+
+    rates = [rate(number * ROUND) for number in range(6)]
+    assert [round(each / 100) for each in rates] == [8, 4, 2, 1, 1, 1]
+    silence.broken()
+    assert rate(6 * ROUND) > 600
+
+
+def test_answer_times_are_smoothed_and_make_the_first_period():
+    answers = AnswerTime()
+    assert (answers.smoothed, answers.doublings, answers.round) == (0.0, 0, ROUND)
+    answers.took(0.001)
+    assert (answers.doublings, answers.round) == (0, ROUND)
+    for _ in range(50):
+        answers.took(0.1)
+    assert 0.09 < answers.smoothed <= 0.1
+    assert answers.doublings == 3  # 0.32 s
+    assert answers.round > 0.36
+    for _ in range(50):
+        answers.took(1e9)  # the process was stopped, or a name found by chance
+    assert answers.smoothed <= SLOWEST
+    answers.took(-1.0)
+    assert answers.smoothed >= 0.0
+
+
+def test_a_window_starts_with_less_for_many_destinations():
+    window = Window()
+    window.share(3)
+    assert window.size == 5
+    window.share(1)
+    assert window.size == WINDOW_START
+    window.share(1000)
+    assert window.size == WINDOW_LEAST
+    assert window.take(0.0)
+    window.share(1)
+    assert window.size == WINDOW_LEAST
 
 
 def test_a_window_gives_its_size_and_has_room_again_after_a_flight():

@@ -13,6 +13,7 @@ from caclient import CATimeoutError, Config, Context, connect_all
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import Broadcaster
 from tests.faults import FaultServer
+from tests.faults.sockets import Tcp
 from tests.resilience.watching import Told, eventually, logged, within
 
 Serve = Callable[..., FaultServer]
@@ -207,3 +208,13 @@ def test_connection_callbacks_come_once_for_one_server(serve: Serve, connect: Co
     pv = connect(server).pv("x", connection_callback=told)
     pv.get()
     told.wait_for(True)
+
+
+@pytest.mark.parametrize("tcp", [Tcp.SILENT, Tcp.NEVER])
+def test_an_answer_that_leads_nowhere_does_not_hold_a_name(serve: Serve, connect: Connect, tcp: Tcp) -> None:
+    """A wrong or forged answer names a port that accepts connections and says nothing: the name is asked for on."""
+    silent, honest = serve({"x": 6.66}, tcp=tcp), serve({"x": 1.0})
+    honest.drop("search", times=1)
+    pv = connect(silent, honest).pv("x")
+    assert pv.get(timeout=5.0) == 1.0
+    assert pv.host == f"127.0.0.1:{honest.tcp_port}"
