@@ -6,11 +6,16 @@ stay names here: looking them up is I/O.
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any, TypeAlias, TypeVar
+
+from caclient.errors import BadValueError, WrongTypeError
+from caclient.settings import CHECKS, LONGEST, cut_name, shown
 
 Address: TypeAlias = "tuple[str, int]"
 AddressList: TypeAlias = "tuple[Address, ...]"
@@ -22,8 +27,9 @@ ARRAY_HEADER_ALLOWANCE = 24
 MIN_SEARCH_PERIOD = 60.0
 
 _T = TypeVar("_T")
-_DIGITS = re.compile(r"\s*([+-]?\d+)")
-_DOTTED = re.compile(r"\d+\.\d+\.\d+\.\d+\Z")
+_DIGITS = re.compile(r"\s*([+-]?\d+)", re.ASCII)
+_DOTTED = re.compile(r"\d{1,9}\.\d{1,9}\.\d{1,9}\.\d{1,9}\Z", re.ASCII)
+_NUMBER = re.compile(r"\d{1,19}\Z", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)\Z")
 
 
@@ -31,8 +37,9 @@ _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)\Z")
 class Config:
     """Where to search, how long to wait, how much to accept. The address lists may be given as text, as in EPICS.
 
-    `problems` says what of the environment could not be used, one line each; `origins` where each setting comes from
-    (a variable's name), for `describe`. Seconds, bytes and port numbers throughout.
+    Every setting is checked: a wrong one raises ``BadValueError``, and says what to give instead. `problems` says what
+    of the environment could not be used, one line each; `origins` where each setting comes from (a variable's name),
+    for `describe`. Seconds, bytes and port numbers throughout.
     """
 
     addr_list: AddressList = ()
@@ -59,6 +66,8 @@ class Config:
     """Name told to servers; None is the login name."""
     host: str | None = None
     """Host name told to servers; None is this machine's."""
+    read_only: bool = False
+    """Puts raise ``ReadOnlyError`` and send nothing."""
     intf_addr_list: AddressList = ()
     """Server: interfaces to listen on and multicast groups to join; empty is all interfaces."""
     beacon_addr_list: AddressList = ()
@@ -74,12 +83,10 @@ class Config:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        problems = list(self.problems)
+        for name, check in CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         for name in _LIST_PORTS:
-            entries, bad = _as_addresses(getattr(self, name), self._list_port(name))
-            object.__setattr__(self, name, entries)
-            problems += [f"{name}: {problem}" for problem in bad]
-        object.__setattr__(self, "problems", tuple(problems))
+            object.__setattr__(self, name, _as_addresses(name, getattr(self, name), self._list_port(name)))
 
     def _list_port(self, name: str) -> int:
         return int(getattr(self, _LIST_PORTS[name]))
@@ -107,9 +114,16 @@ class Config:
         return cls(**given)
 
     def replace(self, **settings: Any) -> Config:
-        """The same with these settings changed."""
+        """The same with these settings changed; BadValueError if there is none of such a name, or it cannot be that."""
+        for name in settings.keys() - CHECKS.keys() - _LIST_PORTS.keys() - {"problems"}:
+            known = ", ".join(sorted((*CHECKS, *_LIST_PORTS)))
+            raise WrongTypeError(f"there is no setting {name!r}: there are {known}")
         origins = {name: origin for name, origin in self.origins.items() if name not in settings}
         return replace(self, **settings, origins=origins)
+
+    def identity(self) -> tuple[str, str]:
+        """The user and host that servers are told: the login and this machine's names unless they are set."""
+        return self.user or cut_name(_login_name()), self.host or cut_name(socket.gethostname())
 
     def describe(self) -> list[str]:
         """One line for each setting with its value and where it comes from, then the problems."""
@@ -142,31 +156,57 @@ def parse_address_list(text: str, default_port: int) -> tuple[AddressList, tuple
     for entry in text.split():
         address = _parse_entry(entry, default_port)
         if address is None:
-            problems.append(f"{entry!r} is no address: skipped")
+            problems.append(f"{shown(entry)} is no address: skipped")
         elif address in found:
-            problems.append(f"{entry!r} is there twice: skipped")
+            problems.append(f"{shown(entry)} is there twice: skipped")
         else:
             found[address] = None
     return tuple(found), tuple(problems)
 
 
-def _as_addresses(given: str | Iterable[Address | str], port: int) -> tuple[AddressList, tuple[str, ...]]:
-    """An address list argument: text as in EPICS, or pairs and texts in any iterable."""
+def _as_addresses(name: str, given: Any, port: int) -> AddressList:
+    """An address list argument: text as in EPICS, or pairs and texts in any iterable; what is there twice counts once.
+
+    :raises BadValueError: naming the entry that is no address.
+    """
     if isinstance(given, str):
-        return parse_address_list(given, port)
-    found: list[Address] = []
-    problems: list[str] = []
-    for entry in given:
-        entries, bad = parse_address_list(entry, port) if isinstance(entry, str) else ((tuple(entry),), ())
-        found += entries  # type: ignore[arg-type]
-        problems += bad
-    return tuple(dict.fromkeys(found)), tuple(problems)
+        given = given.split()
+    elif not isinstance(given, Iterable) or isinstance(given, (bytes, Mapping)):
+        raise WrongTypeError(f"{name}={shown(given)}: {_ADVICE}")
+    return tuple(dict.fromkeys(address for entry in given for address in _entries(name, entry, port)))
+
+
+_ADVICE = "give text with blanks between the addresses, as in '10.0.3.255 gateway:5070', or a list of them"
+
+
+def _entries(name: str, entry: Any, port: int) -> Iterable[Address]:
+    """One entry of a list: a text, which may hold several, or a pair."""
+    if isinstance(entry, str):
+        parsed = [(text, _parse_entry(text, port)) for text in entry.split()]
+        bad = next((text for text, address in parsed if address is None), None)
+        if bad is None:
+            return (address for _, address in parsed if address is not None)
+        raise BadValueError(f"{name}: {shown(bad)} is no address: {_hint(bad)}")
+    if isinstance(entry, (tuple, list)) and len(entry) == 2 and isinstance(entry[0], str) and type(entry[1]) is int:
+        host = _parse_host(entry[0])
+        if host is not None and 0 <= entry[1] <= 65535:
+            return ((host, entry[1]),)
+    raise BadValueError(f"{name}: {shown(entry)} is no address: give 'host', 'host:port' or ('host', port)")
+
+
+def _hint(text: str) -> str:
+    """What to do about an entry that is no address."""
+    if "," in text or ";" in text:
+        return "separate addresses by blanks"
+    if "://" in text:
+        return "give host:port without a scheme"
+    return "give a host's name or its IPv4 address, with :port (1 to 65535) behind it if that is not the usual one"
 
 
 def _parse_entry(entry: str, default_port: int) -> Address | None:
     host, colon, port_text = entry.partition(":")
     host_ok = _parse_host(host)
-    if host_ok is None or (colon and not port_text.isdecimal()):
+    if host_ok is None or (colon and not _NUMBER.match(port_text)):
         return None
     port = int(port_text) if colon else default_port
     return (host_ok, port) if port <= 65535 else None
@@ -177,13 +217,20 @@ def _parse_host(text: str) -> str | None:
     if _DOTTED.match(text):
         octets = [int(octet) for octet in text.split(".")]
         return ".".join(map(str, octets)) if max(octets) <= 255 else None
-    if text.isdecimal():
-        return _dotted(int(text)) if int(text) < 1 << 32 else None
+    if text.isascii() and text.isdecimal():
+        return _dotted(int(text)) if len(text) < 20 and int(text) < 1 << 32 else None
     return text if _HOST.match(text) else None
 
 
 def _dotted(number: int) -> str:
     return ".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0))
+
+
+def _login_name() -> str:
+    try:
+        return getpass.getuser() or "unknown"
+    except (OSError, KeyError, ImportError):
+        return "unknown"
 
 
 def _shown(value: Any) -> str:
@@ -208,6 +255,7 @@ class _Environment:
         self._array_bytes()
         self._search_period()
         self._server()
+        self._people()
         return Config(**self._settings, origins=self._origins, problems=tuple(self._problems))
 
     def _client(self) -> None:
@@ -249,6 +297,15 @@ class _Environment:
             self._settings["max_search_period"] = MIN_SEARCH_PERIOD
             self._problems.append(f"EPICS_CA_MAX_SEARCH_PERIOD: {period} is below {MIN_SEARCH_PERIOD}: raised to that")
 
+    def _people(self) -> None:
+        """Who we are to servers, and whether puts are forbidden."""
+        self._take("read_only", "CACLIENT_READ_ONLY", _on, False, empty_is_fine=True)
+        variable = next((name for name in ("LOGNAME", "USER", "LNAME", "USERNAME") if self._environ.get(name)), "")
+        name = self._environ.get(variable, "")
+        if cut_name(name) != name:
+            self._settings["user"], self._origins["user"] = cut_name(name), variable
+            self._problems.append(f"{variable}: a name of {len(name)} characters: cut to what servers accept")
+
     def _take(
         self, name: str, variable: str, parse: Callable[[str], _T], default: _T, empty_is_fine: bool = False
     ) -> _T:
@@ -271,7 +328,7 @@ class _Environment:
         try:
             value = parse(text)
         except ValueError as error:
-            problem = f"{variable}: {text!r} {error}: {default} is used"
+            problem = f"{variable}: {shown(text)} {error}: {default} is used"
             if problem not in self._problems:
                 self._problems.append(problem)
             return default
@@ -291,6 +348,8 @@ def _integer(text: str) -> int:
     match = _DIGITS.match(text)
     if match is None:
         raise ValueError("is no integer")
+    if len(match[1]) > 19:
+        raise ValueError("is too large an integer")
     return int(match[1])
 
 
@@ -315,7 +374,16 @@ def _positive(text: str) -> float:
         raise ValueError("is no number") from None
     if not 0 < value < float("inf"):
         raise ValueError("is no positive number")
-    return value
+    return min(value, LONGEST)
+
+
+def _on(text: str) -> bool:
+    """Whether a switch of our own is on."""
+    if text.strip().lower() in ("1", "yes", "true", "on"):
+        return True
+    if text.strip().lower() in ("0", "no", "false", "off"):
+        return False
+    raise ValueError("is neither 1 nor 0")
 
 
 def _yes(text: str) -> bool:

@@ -5,7 +5,7 @@ Texts are lower case without a full stop, and say what, where, in which state, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Phase = Literal["search", "connect", "create", "request", "processing"]
@@ -48,6 +48,17 @@ class AccessDeniedError(CAError, PermissionError):
     """The server does not let this user on this host read or write the channel."""
 
 
+class ReadOnlyError(AccessDeniedError):
+    """This context does not put: it was made with ``read_only``, or CACLIENT_READ_ONLY is set. Nothing was sent."""
+
+
+class NoValueError(CAError, AttributeError):
+    """A property has no value yet, and none can be had at once: ``hasattr`` and debuggers take it for missing.
+
+    It cannot be a ``DisconnectedError`` too: CPython has no object that is both an OSError and an AttributeError.
+    """
+
+
 class ChannelAccessError(CAError, RuntimeError):
     """The server answered with an ECA status other than normal, which is `status` (None where there is none)."""
 
@@ -83,6 +94,15 @@ class BadValueError(CAError, ValueError):
 
 class WrongTypeError(BadValueError, TypeError):
     """Something is of a kind that cannot be used there; the text says what can."""
+
+
+class ManyFailedError(CAError):
+    """Some of many could not be had: `failed` says why for each, and `results` holds the others."""
+
+    def __init__(self, text: str = "", results: Any = None, failed: Mapping[str, CAError] | None = None) -> None:
+        super().__init__(text)
+        self.results = results
+        self.failed = dict(failed or {})
 
 
 class ContextClosedError(CAError, RuntimeError):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from caclient.config import Config, parse_address_list
+from caclient.errors import BadValueError, WrongTypeError
+from caclient.settings import CHECKS
 from tests.vectors import table
 
 VARIABLES = table("environment")
@@ -41,6 +45,66 @@ def test_defaults_are_those_of_the_table():
 def test_any_text_in_any_variable_never_raises():
     for text in ("", " ", "x", "-1", "1e999", "nan", "0", "99999999999999999999", "\0", "é", "a:b:c", ":", "1.2.3.4:x"):
         Config.from_env({row["name"]: text for row in VARIABLES})
+
+
+NUMBERS = st.integers(4000, 9000).map(lambda digits: "9" * digits)
+TEXTS = st.one_of(st.text(), NUMBERS, NUMBERS.map("host:{}".format), NUMBERS.map("1.2.3.{}".format), st.just("²³:１２"))
+
+
+@given(st.dictionaries(st.sampled_from([*(row["name"] for row in VARIABLES), "CACLIENT_READ_ONLY", "LOGNAME"]), TEXTS))
+def test_from_env_never_raises(environ):
+    """4,300 digits are where Python's own conversion begins to."""
+    config = Config.from_env(environ)
+    assert all(len(problem) < 200 for problem in config.problems)
+
+
+def test_a_name_that_no_server_accepts_is_cut_and_told():
+    config = Config.from_env({"LOGNAME": "é" * 300, "USER": "me"})
+    assert config.user == "é" * 255
+    assert config.problems == ("LOGNAME: a name of 300 characters: cut to what servers accept",)
+    assert "user = " + "é" * 255 + " (LOGNAME)" in config.describe()
+    assert Config.from_env({"LOGNAME": "me"}).user is None
+
+
+@pytest.mark.parametrize("text, on", [("1", True), ("YES", True), ("0", False), ("off", False), ("", False)])
+def test_read_only(text, on):
+    config = Config.from_env({"CACLIENT_READ_ONLY": text})
+    assert (config.read_only, config.problems) == (on, ())
+
+
+def test_read_only_that_cannot_be_read_is_told():
+    (problem,) = Config.from_env({"CACLIENT_READ_ONLY": "perhaps"}).problems
+    assert problem == "CACLIENT_READ_ONLY: 'perhaps' is neither 1 nor 0: False is used"
+
+
+@pytest.mark.parametrize(
+    "setting, value, advice",
+    [
+        ("addr_list", "a,b", "'a,b' is no address: separate addresses by blanks"),
+        ("addr_list", ["tcp://ioc"], "give host:port without a scheme"),
+        ("addr_list", "ioc:99999", "is no address: give a host's name"),
+        ("addr_list", ("ioc", 5064), "5064 is no address: give 'host', 'host:port' or"),
+        ("addr_list", [("ioc", 99999)], "is no address"),
+        ("addr_list", 7, "addr_list=7: give text with blanks"),
+        ("name_servers", b"ioc", "give text with blanks"),
+        ("ignore_addr_list", [None], "None is no address"),
+    ],
+)
+def test_address_arguments_that_cannot_be(setting, value, advice):
+    with pytest.raises(BadValueError) as raised:
+        Config(**{setting: value})
+    assert advice in str(raised.value)
+    assert str(raised.value).startswith(setting)
+
+
+def test_every_setting_is_checked():
+    lists = {"addr_list", "name_servers", "intf_addr_list", "beacon_addr_list", "ignore_addr_list"}
+    assert {field.name for field in dataclasses.fields(Config) if field.compare} == CHECKS.keys() | lists
+
+
+def test_a_setting_that_there_is_none_of():
+    with pytest.raises(WrongTypeError, match="there is no setting 'addr': there are addr_list, auto_addr_list, "):
+        Config().replace(addr="x")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +245,7 @@ def test_lists_may_be_given_as_text_or_pairs():
     wanted = (("127.0.0.1", 5100), ("ioc", 5101))
     assert Config(server_port=5100, addr_list="127.0.0.1 ioc:5101").addr_list == wanted
     assert Config(server_port=5100, addr_list=["127.0.0.1", ("ioc", 5101), "ioc:5101"]).addr_list == wanted
-    assert Config(addr_list="a,b").problems == ("addr_list: 'a,b' is no address: skipped",)
+    assert Config(addr_list="a a:5064 a").addr_list == (("a", 5064),)
 
 
 def test_isolated_touches_nothing_but_loopback():

@@ -20,6 +20,8 @@ BUILTINS = {
     errors.ContextClosedError: RuntimeError,
     errors.ReentrantError: RuntimeError,
     errors.WrongTypeError: TypeError,
+    errors.ReadOnlyError: PermissionError,
+    errors.NoValueError: AttributeError,
 }
 
 
@@ -32,7 +34,7 @@ def test_each_is_a_caerror_and_a_builtin(error):
 
 def test_every_error_of_the_module_has_the_root():
     classes = [each for each in vars(errors).values() if isinstance(each, type) and each.__module__ == errors.__name__]
-    assert len(classes) == len(BUILTINS) + 2  # the root, and ProtocolError above local and remote
+    assert len(classes) == len(BUILTINS) + 3  # the root, ProtocolError above local and remote, ManyFailedError
     assert all(issubclass(each, errors.CAError) for each in classes)
 
 
@@ -46,3 +48,31 @@ def test_status_is_kept_and_survives_pickling():
     error = pickle.loads(pickle.dumps(errors.ChannelAccessError("get failed", 152)))
     assert (str(error), error.status) == ("get failed", 152)
     assert errors.ChannelAccessError("no status").status is None
+
+
+def test_many_failed_says_which_and_pickles():
+    error = errors.ManyFailedError("1 of 2 failed", {"a": 1}, {"b": errors.CATimeoutError("late", pvname="b")})
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.results, str(again.failed["b"]), again.failed["b"].pvname) == (
+        "1 of 2 failed",
+        {"a": 1},
+        "late",
+        "b",
+    )
+
+
+def test_what_is_known_survives_pickling():
+    error = errors.CATimeoutError("late", pvname="x", elapsed=2.0, phase="search")
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.pvname, again.elapsed, again.phase, again.why) == ("x", 2.0, "search", None)
+
+
+def test_a_missing_value_is_a_missing_attribute():
+    class Holder:
+        @property
+        def value(self):
+            raise errors.NoValueError("'x' has no value yet", pvname="x")
+
+    assert not hasattr(Holder(), "value")
+    with pytest.raises(errors.CAError, match="no value yet"):
+        _ = Holder().value

@@ -7,11 +7,9 @@ thread; the rest runs on the engine thread, as each says.
 from __future__ import annotations
 
 import atexit
-import getpass
 import itertools
 import logging
 import os
-import socket
 import threading
 import time
 import weakref
@@ -25,6 +23,7 @@ from typing_extensions import Self
 from caclient.client.channel import Channel
 from caclient.client.report import Report
 from caclient.client.subscription import DBE_PROPERTY, DEFAULT_MASK, Monitor, Subscription
+from caclient.client.timeout import seconds
 from caclient.config import Config
 from caclient.engine.circuits import Circuit
 from caclient.engine.circuits import State as CircuitState
@@ -46,6 +45,7 @@ from caclient.protocol.commands import (
     VersionResponse,
 )
 from caclient.protocol.search import message_size
+from caclient.settings import size
 
 if TYPE_CHECKING:
     from caclient.client.pv import PV
@@ -64,6 +64,11 @@ class Context:
     The keyword arguments replace single fields of the config: ``addr_list`` and ``name_servers`` as text or a list of
     ``"host:port"``, ``auto_addr_list``, ``server_port``, ``conn_timeout``, ``max_search_period``, ``repeater_port``...
     An ``addr_list`` given here is searched alone unless ``auto_addr_list`` is given too.
+
+    :param timeout: seconds that calls may take unless the PV or the call has its own.
+    :param queue_bytes: bytes of updates that may wait for all callbacks together, as a number or as ``"256 MB"``.
+    :param read_only: puts raise ``ReadOnlyError``; by default as the variable CACLIENT_READ_ONLY says.
+    :raises BadValueError: if a setting cannot be; the text says what to give instead.
     """
 
     def __init__(
@@ -99,18 +104,21 @@ class Context:
             "max_search_period": max_search_period,
             "max_array_bytes": max_array_bytes,
             "mcast_ttl": mcast_ttl,
+            "read_only": read_only,
             "user": user,
             "host": host,
         }
         settings = {name: value for name, value in given.items() if value is not None}
         self.config = (config or Config.from_env()).replace(**settings)
-        self.timeout = timeout
-        self.queue_bytes = queue_bytes
-        self.read_only = bool(read_only)
+        self.timeout = seconds(timeout)
+        """Seconds that calls may take unless the PV or the call has its own."""
+        self.queue_bytes = size("queue_bytes", queue_bytes)
+        """Bytes of updates that may wait for all callbacks and iterators together."""
+        self.read_only = self.config.read_only
+        """Puts raise ``ReadOnlyError``."""
         self.pv_lock = threading.RLock()
         """Held while a PV changes its callbacks; ``lock`` may be taken inside."""
-        identity = (self.config.user or _user_name(), self.config.host or socket.gethostname())
-        self.runtime = Runtime(identity, self._wake)
+        self.runtime = Runtime(self.config.identity(), self._wake)
         self.pool = Pool(self.runtime, self.config, self._unowned, self._circuit_gone)
         self._cids = itertools.count(1)
         self._channels: dict[tuple[str, int], Channel] = {}
@@ -489,13 +497,6 @@ def _after_fork_in_child() -> None:
 atexit.register(_at_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "unknown"
 
 
 def _check_name(name: object, priority: int) -> None:

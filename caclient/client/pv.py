@@ -19,7 +19,7 @@ from caclient.dbr.text import to_bytes, to_text
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import Lane, report_error
 from caclient.engine.runtime import Runtime
-from caclient.errors import BadValueError, CATimeoutError, DisconnectedError
+from caclient.errors import BadValueError, CATimeoutError, DisconnectedError, ReadOnlyError
 
 if TYPE_CHECKING:
     from caclient.dbr import Limits
@@ -188,6 +188,15 @@ class PV:
             raise DisconnectedError(f"'{self.pvname}': this PV has been closed")
         return self._channel
 
+    def _writable_channel(self) -> Channel:
+        if self._context.read_only:
+            raise ReadOnlyError(
+                f"'{self.pvname}': this context is read-only, nothing was sent; "
+                "to put, make it without read_only=True and unset CACLIENT_READ_ONLY",
+                pvname=self.pvname,
+            )
+        return self._open_channel()
+
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
@@ -208,13 +217,13 @@ class PV:
 
         :param timeout: seconds for the connection (default: the PV's) and, if given, for the completion, which
             otherwise is waited for as long as it takes.
-        :raises AccessDeniedError: no write access; nothing was sent.
+        :raises AccessDeniedError: no write access; ``ReadOnlyError``: not with this context. Nothing was sent.
         :raises BadValueError: the value cannot be said in the channel's type; nothing was sent.
         :raises CATimeoutError: not connected, or not completed, in time.
         :raises DisconnectedError: the connection was lost before the completion.
         :raises ChannelAccessError: the record refused it (only with *wait*; otherwise a refusal is logged).
         """
-        channel = self._open_channel()
+        channel = self._writable_channel()
         deadline = self._deadline(timeout)
         if channel.state is not ChannelState.READY:
             channel.require(deadline)
@@ -226,7 +235,7 @@ class PV:
 
     def begin_put(self, value: Any) -> Callable[[float], None]:
         """Write a value and return what waits for its completion until a monotonic deadline. *Any thread.*"""
-        channel = self._open_channel()
+        channel = self._writable_channel()
         return channel.begin_put(*_put_form(channel, value))
 
     # -- watching ------------------------------------------------------------------------------------------------------

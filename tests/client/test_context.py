@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import signal
 import socket
 import threading
@@ -44,6 +45,43 @@ def is_quiet(ended: Ended, code: int = 0) -> None:
 # ---------------------------------------------------------------- what it is made from
 
 
+@pytest.mark.parametrize(
+    "wrong, advice",
+    [
+        ({"conn_timeout": "3"}, "conn_timeout='3': give a positive number of seconds"),
+        ({"auto_addr_list": "NO"}, "auto_addr_list='NO': give True or False"),
+        ({"addr_list": "a,b"}, "'a,b' is no address: separate addresses by blanks"),
+        ({"server_port": 99999}, "server_port=99999: give a port number"),
+        ({"timeout": None}, "timeout=None: leave it out for the default"),
+        ({"timeout": "5"}, "timeout='5': give seconds"),
+        ({"queue_bytes": "much"}, "queue_bytes='much': give a positive number of bytes"),
+        ({"read_only": "yes"}, "read_only='yes': give True or False"),
+    ],
+)
+def test_a_setting_that_cannot_be_starts_nothing(wrong, advice):
+    before = threading.active_count()
+    with pytest.raises(caclient.BadValueError, match=re.escape(advice)):
+        Context(Config.isolated(), **wrong)
+    assert threading.active_count() == before
+
+
+def test_settings_of_its_own():
+    with Context(Config.isolated(), timeout=0.5, queue_bytes="1 MiB", read_only=True) as context:
+        assert (context.timeout, context.queue_bytes, context.read_only) == (0.5, 1 << 20, True)
+    with Context(Config.isolated(read_only=True)) as context:
+        assert context.read_only
+    with Context(Config.isolated(read_only=True), read_only=False) as context:
+        assert not context.read_only
+
+
+def test_a_context_that_is_read_only_sends_no_put(ioc):
+    reading_only = Context(ioc.client_config(), read_only=True)
+    with reading_only, pytest.raises(caclient.ReadOnlyError, match="'x1': this context is read-only, nothing was sent"):
+        reading_only.pv("x1").put(2.0)
+    with Context(ioc.client_config()) as context:
+        assert context.pv("x1").get(use_monitor=False) == 1.0
+
+
 def test_arguments_replace_the_environment(monkeypatch):
     monkeypatch.setenv("EPICS_CA_ADDR_LIST", "10.0.0.1")
     monkeypatch.setenv("EPICS_CA_AUTO_ADDR_LIST", "YES")
@@ -80,7 +118,7 @@ def test_the_identity_is_this_users(monkeypatch):
     def nobody() -> str:
         raise KeyError("uid")
 
-    monkeypatch.setattr(module.getpass, "getuser", nobody)
+    monkeypatch.setattr(caclient.config.getpass, "getuser", nobody)
     with Context(Config.isolated()) as context:
         assert context.runtime.identity == ("unknown", socket.gethostname())
     with Context(Config.isolated(user="operator", host="console")) as context:
