@@ -1,0 +1,397 @@
+"""What the verbs want of the client, in the forms that they want it: the only file here that knows its inner API.
+
+Requests of explicit types and counts, answers as they lay on the wire, refusals as the texts of EPICS Base's tools.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import queue
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+from typing_extensions import Self
+
+from caclient.client.bulk import wait_all
+from caclient.client.channel import Channel
+from caclient.client.context import Context
+from caclient.client.request import Request
+from caclient.client.subscription import Monitor
+from caclient.dbr.decode import HEADER_SIZE, decode
+from caclient.dbr.stamps import TimeStamp
+from caclient.dbr.types import LAYOUTS, ChannelType, padded, payload_size
+from caclient.engine.signals import await_signal, new_signal
+from caclient.errors import AccessDeniedError, BadValueError, CAError, CATimeoutError, ChannelAccessError
+from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
+from caclient.protocol.runs import UpdateRun
+from caclient.protocol.status import CAStatusCode
+
+from .blocks import dbr_name
+from .escapes import visible
+from .formats import Answer
+from .output import complain
+from .stamps import present
+
+_REPORTS = {
+    "ECA_PUTFAIL": "Channel write request failed",
+    "ECA_GETFAIL": "Channel read request failed",
+    "ECA_NORDACCESS": "Read access denied",
+    "ECA_NOWTACCESS": "Write access denied",
+    "ECA_BADCOUNT": "Invalid element count requested",
+    "ECA_BADTYPE": "The data type specifed is invalid",
+    "ECA_NOCONVERT": "No reasonable data conversion between client and server types",
+    "ECA_BADSTR": "Invalid string",
+    "ECA_DISCONN": "Virtual circuit disconnect",
+    "ECA_TIMEOUT": "User specified timeout on IO operation expired",
+}
+"""The statuses that scripts may look for, in the words that EPICS Base's tools have for them."""
+
+INVALID_STRING = _REPORTS["ECA_BADSTR"]
+NO_WRITE_ACCESS = _REPORTS["ECA_NOWTACCESS"]
+BAD_COUNT = _REPORTS["ECA_BADCOUNT"]
+DISCONNECTED = _REPORTS["ECA_DISCONN"]
+
+
+_PATIENCE = 5.0
+"""Seconds that a put waits for a server that takes nothing."""
+_SETTLE = 1.0
+
+
+class NoAnswer(NamedTuple):
+    """Why there is no value."""
+
+    reason: str
+    """``disconnected``, ``access``, ``timeout`` or ``refused``."""
+    text: str = ""
+    """What the server said if it refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to read of a channel."""
+
+    channel: Channel
+    data_type: ChannelType
+    count: int
+    """0 is whatever there is."""
+
+
+@dataclass(slots=True)
+class Event:
+    """What a subscription brings: an answer, or the news that the channel has gone."""
+
+    place: int
+    answer: Answer | None
+    moment: TimeStamp
+
+
+class Session:
+    """One command's contact with the IOCs."""
+
+    def __init__(self, context: Context | None = None) -> None:
+        self._handler = _Complaints()
+        logging.getLogger("caclient").addHandler(self._handler)
+        self.context = context or Context()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.context.close()
+        logging.getLogger("caclient").removeHandler(self._handler)
+
+    def channels(self, names: Sequence[str], priority: int = 0) -> list[Channel]:
+        """The channels of these names, searched from now on.
+
+        :raises BadNames: for those that can be no names.
+        """
+        channels, bad = [], []
+        for name in names:
+            try:
+                channels.append(self.context.channel(name, priority))
+            except BadValueError:
+                bad.append(name)
+        if bad:
+            raise BadNames(bad)
+        return channels
+
+    def connect(self, channels: Sequence[Channel], wait: float) -> bool:
+        """Wait for all of them for so many seconds; whether they are all there."""
+        wait_all(channels, deadline_of(wait))
+        return all(channel.connected for channel in channels)
+
+    def ask(self, questions: Sequence[Question], wait: float) -> list[Answer | NoAnswer]:
+        """All answers, the questions being put at once."""
+        asked = [_ask(question) for question in questions]
+        deadline = deadline_of(wait)
+        return [
+            one if isinstance(one, NoAnswer) else _answer(question.channel, one, deadline)
+            for question, one in zip(questions, asked, strict=True)
+        ]
+
+    def put(self, channel: Channel, data_type: ChannelType, data: Sequence[Any]) -> None:
+        """Send values; a refusal by the server is told on standard error by ``settle`` at the latest.
+
+        :raises PutFailed: if they cannot be sent.
+        """
+        _check_put(channel, len(data))
+        try:
+            channel.put(data_type, len(data), data, time.monotonic() + _PATIENCE)
+        except CAError as error:
+            raise _put_failure(error) from None
+
+    def put_and_wait(self, channel: Channel, data_type: ChannelType, data: Sequence[Any], wait: float) -> bool:
+        """Send values; whether the record has finished processing within so many seconds.
+
+        :raises PutFailed: if they cannot be sent, or the server refuses them.
+        """
+        _check_put(channel, len(data))
+        try:
+            channel.put_wait(data_type, len(data), data, deadline_of(wait))
+        except CATimeoutError:
+            return False
+        except CAError as error:
+            raise _put_failure(error) from None
+        return True
+
+    def settle(self) -> None:
+        """Have said on standard error what was to be said so far."""
+        said = new_signal()
+        self.context.log.push(lambda _: said.release(), None)
+        await_signal(said, time.monotonic() + _SETTLE)
+
+    def subscribe(
+        self, channels: Sequence[Channel], wanted: Callable[[Channel], tuple[ChannelType, int]], mask: int
+    ) -> Events:
+        """Every event of all channels, in the order in which they come; *wanted* chooses type and count of each."""
+        events = Events()
+        for place, channel in enumerate(channels):
+            self.context.on_engine(_watch, channel, place, wanted, mask, events)
+        return events
+
+    def report(self) -> str:
+        """What the client knows of itself."""
+        return str(self.context.report())
+
+    def host_name(self, channel: Channel) -> str:
+        """``host:port`` of a channel's server, by name where the system knows one."""
+        address = channel.address
+        return "<disconnected>" if address is None else f"{_host(address[0])}:{address[1]}"
+
+
+class BadNames(Exception):
+    """Some names can be none."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(*names)
+        self.names = tuple(names)
+
+
+class PutFailed(Exception):
+    """A put came to nothing; ``sent`` tells whether it was the server that refused it."""
+
+    def __init__(self, text: str, sent: bool) -> None:
+        super().__init__(text)
+        self.sent = sent
+
+
+class Events:
+    """What comes, for one thread to take."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def add(self, event: Event) -> None:
+        """One more. *The thread that reads the circuit.*"""
+        self._queue.put(event)
+
+    def next(self, deadline: float = math.inf) -> Event | None:
+        """The next event; None if none comes until the monotonic *deadline*."""
+        try:
+            if deadline == math.inf:
+                return self._queue.get()
+            return self._queue.get(timeout=max(deadline - time.monotonic(), 0.0))
+        except queue.Empty:
+            return None
+
+
+def deadline_of(wait: float) -> float:
+    """Until when to wait, in monotonic seconds: 0 is without end, a negative wait not at all."""
+    if wait == 0:
+        return math.inf
+    return time.monotonic() + (wait if wait > 0 else 0.0)
+
+
+def zeros(data_type: ChannelType, count: int) -> Answer:
+    """What the tools take for the answer where the server has refused to give one."""
+    metadata, values = decode(data_type, count, bytes(padded(payload_size(data_type, count))))
+    return Answer(data_type, values, metadata)
+
+
+def filled(answer: Answer, count: int) -> Answer:
+    """An answer brought to so many elements: zeros at the end."""
+    missing = count - answer.count
+    if missing <= 0:
+        return answer
+    if isinstance(answer.values, tuple):
+        return Answer(answer.data_type, (*answer.values, *[b""] * missing), answer.metadata)
+    values = np.concatenate([answer.values, np.zeros(missing, answer.values.dtype)])
+    return Answer(answer.data_type, values, answer.metadata)
+
+
+def status_text(status: CAStatusCode) -> str:
+    """A status in words."""
+    return _REPORTS.get(status.name, f"{status.name}: {status.description}")
+
+
+def refusal_report(what: str, question: Question, reason: str) -> str:
+    """What the tools have the C library say when a server refuses a request that nobody is called back for."""
+    data_type = dbr_name(question.data_type)
+    return (
+        f"CA.Client.Exception: {reason} ({what} of {visible(question.channel.name)} as {data_type}[{question.count}])"
+    )
+
+
+# -- reading -----------------------------------------------------------------------------------------------------------
+
+
+def _ask(question: Question) -> tuple[Any, Request] | NoAnswer:
+    channel = question.channel
+    core, circuit = channel.core, channel.circuit
+    if core is None or circuit is None or not channel.connected:
+        return NoAnswer("disconnected")
+    if not channel.can_read:
+        return NoAnswer("access")
+    request = Request(channel.name)
+    try:
+        circuit.ask(ReadNotifyRequest(question.data_type, core.count_for(question.count), core.sid, 0), request)
+    except CAError:
+        return NoAnswer("disconnected")
+    return circuit, request
+
+
+def _answer(channel: Channel, asked: tuple[Any, Request], deadline: float) -> Answer | NoAnswer:
+    circuit, request = asked
+    try:
+        reply = request.wait(circuit, deadline)
+    except CATimeoutError:
+        return NoAnswer("timeout")
+    except AccessDeniedError:
+        return NoAnswer("access")
+    except ChannelAccessError as error:
+        return NoAnswer("refused", status_text(error.status) if isinstance(error.status, CAStatusCode) else str(error))
+    except CAError:
+        return NoAnswer("disconnected")
+    return _decoded(reply)
+
+
+def _decoded(reply: Any) -> Answer:
+    metadata, values = decode(reply.data_type, reply.data_count, reply.payload)
+    return Answer(LAYOUTS[reply.data_type].data_type, values, metadata)
+
+
+# -- writing -----------------------------------------------------------------------------------------------------------
+
+
+def _check_put(channel: Channel, count: int) -> None:
+    if channel.connected and not channel.can_write:
+        raise PutFailed(NO_WRITE_ACCESS, sent=False)
+    if count > channel.count:
+        raise PutFailed(BAD_COUNT, sent=False)
+
+
+def _put_failure(error: CAError) -> PutFailed:
+    if isinstance(error, ChannelAccessError) and isinstance(error.status, CAStatusCode):
+        return PutFailed(status_text(error.status), sent=True)
+    if isinstance(error, AccessDeniedError):
+        return PutFailed(NO_WRITE_ACCESS, sent=False)
+    return PutFailed(str(error), sent=False)
+
+
+# -- watching: engine thread -------------------------------------------------------------------------------------------
+
+
+def _watch(
+    channel: Channel, place: int, wanted: Callable[[Channel], tuple[ChannelType, int]], mask: int, events: Events
+) -> None:
+    monitor = _Watch(channel, place, wanted, mask, events)
+    channel.monitors = (*channel.monitors, monitor)
+    channel.listeners = (*channel.listeners, monitor.connection)
+    monitor.start()
+
+
+class _Watch(Monitor):
+    """A subscription of a chosen type and count that hands on what comes as it came."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        place: int,
+        wanted: Callable[[Channel], tuple[ChannelType, int]],
+        mask: int,
+        events: Events,
+    ) -> None:
+        super().__init__(channel, mask)
+        self._place = place
+        self._wanted = wanted
+        self._events = events
+
+    def start(self) -> None:
+        channel = self.channel
+        if channel.core is None or channel.circuit is None or self.core_id is not None or not channel.connected:
+            return
+        data_type, count = self._wanted(channel)
+        try:
+            self.core_id = channel.circuit.subscribe(
+                channel.core, data_type, channel.core.count_for(count), self.mask, self
+            )
+        except CAError:
+            return
+        channel.context.flush_soon(channel.circuit)
+
+    def receive(self, item: Any) -> None:
+        if type(item) is EventAddResponse and item.status.success:
+            self._events.add(Event(self._place, _decoded(item), present()))
+        elif type(item) is UpdateRun:
+            for row in item.rows:
+                payload = row.tobytes()[HEADER_SIZE:]
+                metadata, values = decode(item.data_type, 1, payload)
+                answer = Answer(LAYOUTS[item.data_type].data_type, values, metadata)
+                self._events.add(Event(self._place, answer, present()))
+
+    def refresh(self) -> None:
+        """The updates go on by themselves."""
+
+    def connection(self, _channel: Channel, connected: bool) -> None:
+        """The channel came or went."""
+        if not connected:
+            self._events.add(Event(self._place, None, present()))
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------------
+
+
+class _Complaints(logging.Handler):
+    """What the client has to say beside its answers, as lines on standard error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        complain(visible(f"caclient: {record.getMessage()}"))
+
+
+def _host(address: str) -> str:
+    """The name of a host, or its address where it has none."""
+    try:
+        return socket.gethostbyaddr(address)[0]
+    except OSError:
+        return address
