@@ -55,6 +55,7 @@ _REPORTS = {
 INVALID_STRING = _REPORTS["ECA_BADSTR"]
 NO_WRITE_ACCESS = _REPORTS["ECA_NOWTACCESS"]
 BAD_COUNT = _REPORTS["ECA_BADCOUNT"]
+READ_ONLY = "nothing is written while CACLIENT_READ_ONLY is set"
 DISCONNECTED = _REPORTS["ECA_DISCONN"]
 
 
@@ -142,7 +143,7 @@ class Session:
 
         :raises PutFailed: if they cannot be sent.
         """
-        _check_put(channel, len(data))
+        self._check_put(channel, len(data))
         try:
             channel.put(data_type, len(data), data, time.monotonic() + _PATIENCE)
         except CAError as error:
@@ -153,7 +154,7 @@ class Session:
 
         :raises PutFailed: if they cannot be sent, or the server refuses them.
         """
-        _check_put(channel, len(data))
+        self._check_put(channel, len(data))
         try:
             channel.put_wait(data_type, len(data), data, deadline_of(wait))
         except CATimeoutError:
@@ -162,10 +163,18 @@ class Session:
             raise _put_failure(error) from None
         return True
 
+    def _check_put(self, channel: Channel, count: int) -> None:
+        if self.context.read_only:
+            raise PutFailed(READ_ONLY, sent=False)
+        if channel.connected and not channel.can_write:
+            raise PutFailed(NO_WRITE_ACCESS, sent=False)
+        if count > channel.count:
+            raise PutFailed(BAD_COUNT, sent=False)
+
     def settle(self) -> None:
         """Have said on standard error what was to be said so far."""
         said = new_signal()
-        self.context.log.push(lambda _: said.release(), None)
+        self.context.runtime.log.push(lambda _: said.release(), None)
         await_signal(said, time.monotonic() + _SETTLE)
 
     def subscribe(
@@ -174,7 +183,7 @@ class Session:
         """Every event of all channels, in the order in which they come; *wanted* chooses type and count of each."""
         events = Events()
         for place, channel in enumerate(channels):
-            self.context.on_engine(_watch, channel, place, wanted, mask, events)
+            self.context.runtime.on_engine(_watch, channel, place, wanted, mask, events)
         return events
 
     def report(self) -> str:
@@ -301,13 +310,6 @@ def _decoded(reply: Any) -> Answer:
 # -- writing -----------------------------------------------------------------------------------------------------------
 
 
-def _check_put(channel: Channel, count: int) -> None:
-    if channel.connected and not channel.can_write:
-        raise PutFailed(NO_WRITE_ACCESS, sent=False)
-    if count > channel.count:
-        raise PutFailed(BAD_COUNT, sent=False)
-
-
 def _put_failure(error: CAError) -> PutFailed:
     if isinstance(error, ChannelAccessError) and isinstance(error.status, CAStatusCode):
         return PutFailed(status_text(error.status), sent=True)
@@ -355,7 +357,7 @@ class _Watch(Monitor):
             )
         except CAError:
             return
-        channel.context.flush_soon(channel.circuit)
+        channel.pool.flush_soon(channel.circuit)
 
     def receive(self, item: Any) -> None:
         if type(item) is EventAddResponse and item.status.success:

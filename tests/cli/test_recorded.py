@@ -18,7 +18,7 @@ from tests.cli.commands import Commands
 from tests.cli.recorded_calls import Call, load, replay, soft_ioc
 from tests.interop.softioc import SoftIoc
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
 
 ABREAST = 6
 CALLS = load()
