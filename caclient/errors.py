@@ -14,6 +14,8 @@ Phase = Literal["search", "connect", "create", "request", "processing"]
 class CAError(Exception):
     """Root of everything that this package raises on purpose; it pickles with what it knows.
 
+    One without a text of its own says what its ``why`` says, and finds the words when somebody looks.
+
     :param pvname: the PV it is about, None if it is about none.
     :param elapsed: seconds from the beginning of the call to its failure.
     :param phase: how far the call got: ``"search"``, ``"connect"``, ``"create"``, ``"request"`` or ``"processing"``.
@@ -34,6 +36,10 @@ class CAError(Exception):
         self.elapsed = elapsed
         self.phase = phase
         self.why = why
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return self.why.failure() if not text and self.why is not None else text
 
 
 class CATimeoutError(CAError, TimeoutError):

@@ -76,3 +76,19 @@ def test_a_missing_value_is_a_missing_attribute():
     assert not hasattr(Holder(), "value")
     with pytest.raises(errors.CAError, match="no value yet"):
         _ = Holder().value
+
+
+def test_an_error_without_words_finds_them_when_it_is_looked_at():
+    class Why:
+        asked = 0
+
+        def failure(self):
+            self.asked += 1
+            return "'x': no reply"
+
+    why = Why()
+    error = errors.CATimeoutError(why=why)
+    assert why.asked == 0
+    assert str(error) == "'x': no reply"
+    assert str(errors.CATimeoutError("late", why=why)) == "late"
+    assert str(errors.CATimeoutError()) == ""
