@@ -195,7 +195,7 @@ def _refusal(layout: Layout, items: list[Any]) -> BadValueError:
             return BadValueError(f"{_shown(item)} is no {layout.native.name} value (item {index})")
     most = sys.float_info.max if layout.wire_dtype.kind == "f" else 1 << 63
     index = next(index for index, item in enumerate(items) if isinstance(item, int) and abs(item) > most)
-    return BadValueError(f"{_shown(items[index])} is beyond what {layout.native.name} can say (item {index})")
+    return BadValueError(f"{_shown(items[index])} is too large for {layout.native.name} (item {index})")
 
 
 def _is_number(item: Any) -> bool:
@@ -227,10 +227,21 @@ def _as_integers(layout: Layout, numbers: npt.NDArray[Any]) -> bytes:
 
 
 def _check(layout: Layout, numbers: npt.NDArray[Any], bad: npt.NDArray[np.bool_]) -> None:
-    """Refuse, naming the first of the bad ones."""
+    """Refuse, naming the first of the bad ones, and what the type holds."""
     if bad.any():
         index = int(bad.argmax())
-        raise BadValueError(f"{numbers[index].item()!r} cannot be said as {layout.native.name} (item {index})")
+        raise BadValueError(f"{numbers[index].item()!r} {_unfit(layout, numbers[index].item())} (item {index})")
+
+
+def _unfit(layout: Layout, number: float) -> str:
+    """Why a number is none of this type, as the end of a sentence."""
+    kind = layout.native.name
+    if layout.wire_dtype.kind == "f" or number in (float("inf"), float("-inf")):
+        return f"is too large for {kind}"
+    if number != number or number != int(number):
+        return f"is no whole number, as {kind} holds"
+    lowest, highest = _range(layout)
+    return f"is out of the range of {kind}, {lowest} to {highest}"
 
 
 def _fast_encoder(layout: Layout) -> Callable[[Any], bytes]:

@@ -141,9 +141,15 @@ def test_integer_range(data_type, low, high):
         encode(data_type, None, value)
         encode(data_type, None, [0, value])
     for value in (low - 1, high + 1, low - 1.0, high + 0.5, math.nan, math.inf):
-        with pytest.raises(BadValueError, match=rf"cannot be said as {name} \(item 0\)"):
+        with pytest.raises(
+            BadValueError,
+            match=rf" (is out of the range of|is no whole number, as|is too large for) {name}.* \(item 0\)$",
+        ):
             encode(data_type, None, value)
-        with pytest.raises(BadValueError, match=rf"cannot be said as {name} \(item 1\)"):
+        with pytest.raises(
+            BadValueError,
+            match=rf" (is out of the range of|is no whole number, as|is too large for) {name}.* \(item 1\)$",
+        ):
             encode(data_type, None, np.array([0, value]))
 
 
@@ -156,7 +162,7 @@ def test_floats_that_overflow_are_refused_but_infinity_is_a_value():
     assert encode(2, None, math.inf)[0][:4] == struct.pack(">f", math.inf)
     assert encode(2, None, [math.nan, 1.0])[1] == 2
     for value in (1e300, [1.0, 1e300][1:], np.array([1e300])):
-        with pytest.raises(BadValueError, match=r"1e\+300 cannot be said as FLOAT \(item 0\)"):
+        with pytest.raises(BadValueError, match=r"1e\+300 is too large for FLOAT \(item 0\)"):
             encode(2, None, value)
 
 
@@ -195,7 +201,7 @@ def test_objects_that_are_numbers_are_numbers(data_type):
 def test_integers_beyond_64_bits_are_floats_or_refused_by_their_place():
     assert encode(6, None, [1, 10**30]) == (struct.pack(">2d", 1, 1e30), 2)
     for data_type, value in ((5, [1, 1 << 64]), (5, (0.5, -(10**30))), (6, [1, 10**400]), (6, [math.inf, 10**400])):
-        with pytest.raises(BadValueError, match=r"is beyond what (LONG|DOUBLE) can say \(item 1\)"):
+        with pytest.raises(BadValueError, match=r"is too large for (LONG|DOUBLE) \(item 1\)"):
             encode(data_type, None, value)
 
 
