@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import array
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from typing_extensions import Self
 
 from caclient.client.channel import Channel
 from caclient.client.channel import State as ChannelState
 from caclient.client.context import Context, default_context
 from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates
-from caclient.dbr import AlarmSeverity, AlarmStatus, ChannelType, ControlInfo, Reading
-from caclient.dbr.text import to_bytes, to_text
+from caclient.dbr import AlarmSeverity, AlarmStatus, ControlInfo, Reading
+from caclient.dbr.put import Form, put_form
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import Lane, report_error
 from caclient.engine.runtime import Runtime
@@ -227,7 +225,7 @@ class PV:
         deadline = self._deadline(timeout)
         if channel.state is not ChannelState.READY:
             channel.require(deadline)
-        data_type, count, data = _put_form(channel, value)
+        data_type, count, data = _form(channel, value)
         if wait:
             channel.put_wait(data_type, count, data, deadline if timeout is not None else float("inf"))
         else:
@@ -236,7 +234,7 @@ class PV:
     def begin_put(self, value: Any) -> Callable[[float], None]:
         """Write a value and return what waits for its completion until a monotonic deadline. *Any thread.*"""
         channel = self._writable_channel()
-        return channel.begin_put(*_put_form(channel, value))
+        return channel.begin_put(*_form(channel, value))
 
     # -- watching ------------------------------------------------------------------------------------------------------
 
@@ -649,52 +647,10 @@ def _rebuild(pvname: str, priority: int, auto_monitor: bool | int | None, timeou
     return PV(pvname, priority=priority, auto_monitor=auto_monitor, timeout=timeout, context=context)
 
 
-def _put_form(channel: Channel, value: Any) -> tuple[ChannelType, int, Any]:
+def _form(channel: Channel, value: Any) -> Form:
     """In which type and count what is sent; BadValueError if it cannot be."""
     native = channel.native_type
     if native is None:
         raise channel.unready(time.monotonic() - channel.since)
-    kind = type(value)
-    if kind is Reading:
-        value = value.value
-        kind = type(value)
-    if kind is float or kind is int:
-        return native, 1, value
-    if isinstance(value, (bytes, bytearray)) and (native != ChannelType.CHAR or channel.count == 1):
-        value = to_text(bytes(value))
-    if isinstance(value, str):
-        return _text_form(channel, native, value)
-    if value is None:
-        raise BadValueError(f"'{channel.name}': None is no value")
-    if isinstance(value, (memoryview, array.array)):
-        value = np.asarray(value)
-    length = _length(value)
-    if length > channel.count:
-        raise BadValueError(f"'{channel.name}': {length} elements for a channel that holds {channel.count}")
-    if length == 0 and channel.count == 1:
-        raise BadValueError(f"'{channel.name}': no element for a channel that holds one")
-    return ChannelType.STRING if _is_texts(value) else native, length, value
-
-
-def _text_form(channel: Channel, native: ChannelType, text: str) -> tuple[ChannelType, int, Any]:
-    """Characters for an array of them, with a NUL if there is room; else a string, which the IOC converts."""
-    if native != ChannelType.CHAR or channel.count == 1:
-        return ChannelType.STRING, 1, text
-    characters = to_bytes(text)
-    if len(characters) > channel.count:
-        raise BadValueError(f"'{channel.name}': text of {len(characters)} bytes for {channel.count} characters")
-    if len(characters) < channel.count:
-        characters += b"\0"
-    return native, len(characters), characters
-
-
-def _length(value: Any) -> int:
-    if isinstance(value, np.ndarray):
-        return value.size
-    return len(value) if isinstance(value, (list, tuple, range, bytes, bytearray)) else 1
-
-
-def _is_texts(value: Any) -> bool:
-    if isinstance(value, np.ndarray):
-        return bool(value.dtype.kind == "U")
-    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(item, str) for item in value)
+    control = channel.control
+    return put_form(channel.name, native, channel.count, () if control is None else control.enum_strs, value)

@@ -88,7 +88,8 @@ def _text_form(name: str, native: ChannelType, count: int, states: tuple[str, ..
     if native == ChannelType.CHAR and count > 1:
         return _characters(name, count, text)
     if native == ChannelType.STRING:
-        _check_length(name, text)
+        long = f"{name}$" if "." in name else f"{name}.VAL$"
+        _check_length(name, text, f": put it to '{long}', if that has room")
     elif native == ChannelType.ENUM:
         _check_state(name, states, text)
     else:
@@ -110,13 +111,10 @@ def _characters(name: str, count: int, text: str) -> Form:
     return ChannelType.CHAR, len(characters), characters
 
 
-def _check_length(name: str, text: str) -> None:
+def _check_length(name: str, text: str, advice: str) -> None:
     length = len(to_bytes(text))
     if length > _LONGEST:
-        long = f"{name}$" if "." in name else f"{name}.VAL$"
-        raise BadValueError(
-            f"'{name}': text of {length} bytes, but a string holds {_LONGEST}: put it to '{long}', if that has room"
-        )
+        raise BadValueError(f"'{name}': text of {length} bytes, but a string holds {_LONGEST}{advice}")
 
 
 def _check_state(name: str, states: tuple[str, ...], text: str) -> None:
@@ -155,7 +153,7 @@ def _array_form(name: str, native: ChannelType, count: int, states: tuple[str, .
         return native, length, value
     for text in texts:
         if native == ChannelType.STRING:
-            _check_length(name, text)
+            _check_length(name, text, "")
         elif native == ChannelType.ENUM:
             _check_state(name, states, text)
         else:
