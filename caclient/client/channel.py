@@ -468,10 +468,6 @@ class Channel:
         if self.state is State.SEARCHING:
             self.finder.seek(self)
 
-    def is_lost_by(self, host: str) -> bool:
-        """Whether it is searched and was last served by that host."""
-        return self.state is State.SEARCHING and self.address is not None and self.address[0] == host
-
     def found(self, address: Address, fresh: bool = True) -> None:
         """A server has answered for the name; *fresh*: the first since it was asked for."""
         if self.state is State.UNRESPONSIVE:

@@ -28,6 +28,7 @@ from caclient.config import Config
 from caclient.engine.circuits import Circuit
 from caclient.engine.circuits import State as CircuitState
 from caclient.engine.lanes import Lane, Lanes
+from caclient.engine.log import Log
 from caclient.engine.loop import Loop
 from caclient.engine.nameservers import NameServers
 from caclient.engine.pool import Pool
@@ -288,7 +289,7 @@ class Context:
 
     def seek(self, channel: Channel, delay: float = 0.0) -> None:
         """Search its name until ``settle``, and tell it what was found. *Engine thread.*"""
-        self.searches.add(channel.cid, channel.name, delay)
+        self.searches.add(channel.cid, channel.name, delay, "" if channel.address is None else channel.address[0])
 
     def settle(self, channel: Channel) -> None:
         """Search its name no more; one that is not searched is no error. *Engine thread.*"""
@@ -307,7 +308,8 @@ class Context:
             return
         if len(self.duplicates) < _ADDRESSES:
             self.duplicates[channel.name] = (first, other)
-            self.log.push(_log_duplicate, (channel.name, first, other))
+            pair = f"names served by both {first[0]}:{first[1]} and {other[0]}:{other[1]}"
+            self.log.push(_log_duplicate, (channel.name, first, other), pair)
 
     @property
     def loop(self) -> Loop:
@@ -320,7 +322,7 @@ class Context:
         return self.runtime.lanes
 
     @property
-    def log(self) -> Lane:
+    def log(self) -> Log:
         """Where its log lines are written."""
         return self.runtime.log
 
@@ -347,7 +349,7 @@ class Context:
             self.loop.call_soon(start)
         self.loop.start()
         for problem in self.config.problems:
-            self.log.push(log.warning, problem)
+            self.log.push(log.warning, problem, problem)
 
     def _search(self) -> None:
         """Search the channels that were made since, which may be thousands."""
@@ -388,8 +390,6 @@ class Context:
 
     def _beacon(self, address: Address, verdict: Verdict) -> None:
         self.pool.beacon(address, verdict)
-        if verdict.boosts or verdict is Verdict.FIRST:
-            self.searches.hurry(channel.cid for channel in self.channels() if channel.is_lost_by(address[0]))
 
     def _unowned(self, circuit: Circuit, command: Command) -> None:
         if isinstance(command, SearchResponse):
@@ -397,7 +397,7 @@ class Context:
         elif isinstance(command, VersionResponse):
             self.name_servers.heard_version(circuit)
         elif isinstance(command, ErrorResponse):
-            self.log.push(_log_error, (circuit.name, command))
+            self.log.push(_log_error, (circuit.name, command), f"errors reported by {circuit.name}")
 
     def _circuit_gone(self, address: Address) -> None:
         self.searches.beacons.forget(address)

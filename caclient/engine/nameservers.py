@@ -14,14 +14,15 @@ from typing import Final
 
 from caclient.config import Config
 from caclient.engine.circuits import Circuit, State
-from caclient.engine.lanes import Lane
+from caclient.engine.log import Log
+from caclient.engine.lookups import Lookups
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.searches import Searches
-from caclient.engine.sockets import Address, is_numeric, resolve
+from caclient.engine.sockets import Address, is_numeric
 from caclient.errors import CAError
 from caclient.protocol.commands import SearchRequest
 
-log = logging.getLogger("caclient.search")
+_logger = logging.getLogger("caclient.search")
 
 SINCE: Final = 12
 """The minor version from which a server answers searches on a circuit."""
@@ -33,9 +34,12 @@ class NameServers:
     """All name servers of a context. *Engine thread.*"""
 
     def __init__(
-        self, loop: Loop, log: Lane, searches: Searches, config: Config, circuit: Callable[[Address, int], Circuit]
+        self, loop: Loop, log: Log, searches: Searches, config: Config, circuit: Callable[[Address, int], Circuit]
     ) -> None:
-        self.servers = [NameServer(loop, log, address, config.conn_timeout, circuit) for address in config.name_servers]
+        self.servers = [
+            NameServer(loop, log, searches.lookups, address, config.conn_timeout, circuit)
+            for address in config.name_servers
+        ]
         self._searches = searches
         if self.servers:
             searches.broadcast_also.append(self.ask)
@@ -69,13 +73,20 @@ class NameServer:
     """One address, and the circuit to it while there is one."""
 
     def __init__(
-        self, loop: Loop, log: Lane, address: Address, retry: float, circuit: Callable[[Address, int], Circuit]
+        self,
+        loop: Loop,
+        log: Log,
+        lookups: Lookups,
+        address: Address,
+        retry: float,
+        circuit: Callable[[Address, int], Circuit],
     ) -> None:
         self.address = address
         self.circuit: Circuit | None = None
         self.note = ""
         self._loop = loop
         self._log = log
+        self._lookups = lookups
         self._retry = retry
         self._delay = _DELAY
         self._make_circuit = circuit
@@ -87,7 +98,7 @@ class NameServer:
         if is_numeric(self.address[0]):
             self._connect(self.address)
         else:
-            self._log.push(self._resolve, self.address[0])
+            self._lookups.ask(self.address[0], self._resolved)
 
     def stop(self) -> None:
         """Connect no more; the context closes the circuit."""
@@ -115,16 +126,14 @@ class NameServer:
             return  # it has just gone; the names go to it when it is back
         self._loop.call_soon(circuit.flush)
 
-    def _resolve(self, host: str) -> None:
-        """Look up the host name. *A lane: it may take seconds.*"""
-        ip = resolve(host)
-        if ip is None:
-            if not self.note:
-                log.warning("EPICS_CA_NAME_SERVERS: host %s cannot be resolved; it is not asked until it can be", host)
-            self.note = f"host {host} cannot be resolved"
-            self._loop.call_soon(self._later)
-        else:
-            self._loop.call_soon(self._connect, (ip, self.address[1]))
+    def _resolved(self, ip: str | None) -> None:
+        if ip is not None:
+            self._connect((ip, self.address[1]))
+            return
+        if not self.note:
+            self._log.push(_log_unresolved, self.address[0], f"host {self.address[0]}")
+        self.note = f"host {self.address[0]} cannot be resolved"
+        self._later()
 
     def _connect(self, address: Address) -> None:
         if not self._stopped:
@@ -155,3 +164,7 @@ class NameServer:
 
     def circuit_responsive(self) -> None:
         """It is back."""
+
+
+def _log_unresolved(host: str) -> None:
+    _logger.warning("EPICS_CA_NAME_SERVERS: host %s cannot be resolved; it is not asked until it can be", host)

@@ -15,9 +15,11 @@ from typing import Final
 
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ
-from caclient.engine.repeater import Repeater
+from caclient.engine.repeater import Repeater, is_local
 from caclient.engine.searches import Searches
+from caclient.engine.sockets import Address
 from caclient.protocol.commands import RepeaterRegisterRequest
+from caclient.protocol.fanout import is_loopback
 
 _PATIENCE: Final = 0.3
 """Seconds that a repeater has to confirm."""
@@ -38,6 +40,7 @@ class Registration:
         self._repeater: Repeater | None = None
         self._timer: Timer | None = None
         self._delay = _PATIENCE
+        self._asking = False
         searches.on_confirm = self._on_confirm
 
     @property
@@ -67,16 +70,23 @@ class Registration:
     def _register(self) -> None:
         # not the empty datagram that libca sends: some repeaters do not confirm that
         self._searches.send(RepeaterRegisterRequest().to_bytes(), ("127.0.0.1", self._port))
+        self._asking = True
         self._timer = self._loop.call_at(time.monotonic() + _PATIENCE, self._no_answer)
 
-    def _on_confirm(self) -> None:
-        if self._repeater is None and self._timer is not None:
+    def _on_confirm(self, source: Address) -> None:
+        """Believe it after a registration only, and from this host: who else could keep us from serving?
+
+        The port that it comes from tells nothing: repeaters confirm from a socket made for each client.
+        """
+        if self._asking and self._timer is not None and (is_loopback(source[0]) or is_local(source[0])):
+            self._asking = False
             self.confirmed = True
             self._delay = _PATIENCE
             self._timer.cancel()
             self._timer = self._loop.call_at(time.monotonic() + _AGAIN, self._register)
 
     def _no_answer(self) -> None:
+        self._asking = False
         self.confirmed = False
         try:
             self._repeater = Repeater(self._port, blocking=False)

@@ -13,14 +13,13 @@ import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from caclient.engine.lanes import Lane, Lanes
+from caclient.engine.lanes import Lanes
+from caclient.engine.log import Log
 from caclient.engine.loop import Loop
 from caclient.errors import ContextClosedError, ReentrantError
 
 log = logging.getLogger("caclient")
 
-_LOG_LINES: Final = 1000
-"""Log lines that wait for a slow handler at the most; a storm of errors says the same over and over."""
 _LATER: Final = 0.02
 """Seconds that calls which can wait leave to channels that are being made."""
 _HOLD: Final = 2.0
@@ -38,8 +37,8 @@ class Runtime:
 
     loop: Loop
     lanes: Lanes
-    log: Lane
-    """Where log lines are written: a user's handler may take its time. ``log.push(function, argument)``."""
+    log: Log
+    """Where log lines are written, once a second for each cause: ``log.push(function, argument, cause)``."""
 
     def __init__(self, identity: tuple[str, str], on_wake: Callable[[], None]) -> None:
         self.identity = identity
@@ -55,7 +54,7 @@ class Runtime:
     def _make(self) -> None:
         self.loop = Loop(self._engine_error)
         self.lanes = Lanes(self.loop)
-        self.log = self.lanes.lane("caclient log", _LOG_LINES)
+        self.log = Log(self.loop, self.lanes)
         self._later = []
 
     def wake(self) -> None:

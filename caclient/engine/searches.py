@@ -12,14 +12,16 @@ import math
 import random
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from caclient.config import Config
-from caclient.engine.lanes import Lane
+from caclient.engine.log import Log
+from caclient.engine.lookups import Lookups
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.poller import READ
-from caclient.engine.sockets import Address, bcast_socket, is_numeric, resolve, search_addresses
+from caclient.engine.sockets import Address, bcast_socket, is_numeric, search_addresses
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.beacons import BeaconWatch, Verdict
 from caclient.protocol.broadcaster import Broadcaster
@@ -35,10 +37,8 @@ _DATAGRAMS: Final = 256
 """Datagrams read in one turn, so that a flood of them cannot keep the circuits waiting."""
 _REFRESH: Final = 10.0
 """Seconds after which interfaces and unknown hosts are looked up again, while any name is unanswered."""
-_JUST_NOW: Final = 0.05
-"""Seconds for which a name is not hurried again."""
-_BOOST_AT_MOST: Final = 1.0
-"""Seconds between two boosts: after a power cut all IOCs come back at once."""
+_REOPEN: Final = (0.2, 10.0)
+"""Seconds before a socket that could not be had is tried for again: at first, and at the most."""
 
 Found = Callable[[int, Address, bool], None]
 """Called with the cid, the server's address, and whether it is the first answer since the name was asked for."""
@@ -48,7 +48,7 @@ Told = Callable[[Address, Verdict], None]
 class Searches:
     """The UDP socket, its destinations, and every name that nobody has answered for yet."""
 
-    def __init__(self, loop: Loop, log: Lane, config: Config, found: Found, beacon: Told) -> None:
+    def __init__(self, loop: Loop, log: Log, config: Config, found: Found, beacon: Told) -> None:
         self.schedule = SearchSchedule(max_period=config.max_search_period, random=random.Random())
         self.destinations: list[Address] = []
         self.failures: dict[Address, str] = {}
@@ -56,9 +56,10 @@ class Searches:
         self.datagrams_received = 0
         self.rubbish = 0
         self.sock: socket.socket | None = None
-        self.on_confirm: Callable[[], None] = lambda: None
+        self.on_confirm: Callable[[Address], None] = lambda source: None
         self.broadcast_also: list[Callable[[list[SearchRequest]], None]] = []
         self.beacons = BeaconWatch(time.monotonic())
+        self.lookups = Lookups(loop)
         self._loop = loop
         self._log = log
         self._config = config
@@ -73,7 +74,9 @@ class Searches:
         self._ticking = False
         self._listed_at = -1.0
         self._refresh = math.inf
-        self._boosted_at = float("-inf")
+        self._closed = False
+        self._deaf = ""  # why there is no socket
+        self._reopen = _REOPEN[0]
         self._handlers: dict[type[Command], Callable[[Any, Address, float], None]] = {
             SearchResponse: self._search_response,
             Beacon: self._beacon_came,
@@ -81,14 +84,34 @@ class Searches:
         }
 
     def start(self) -> None:
-        """Open the socket and look up the destinations."""
-        self.sock = bcast_socket(self._config.mcast_ttl)
-        self.sock.setblocking(False)
-        self._loop.poller.add(self.sock.fileno(), READ, self._readable)
+        """Look up the destinations and open the socket; if there is none to be had, it is tried for again."""
         self._list_destinations(time.monotonic())
+        self._open()
+
+    def _open(self) -> None:
+        if self._closed:
+            return
+        try:
+            sock = bcast_socket(self._config.mcast_ttl)
+            sock.setblocking(False)
+            self._loop.poller.add(sock.fileno(), READ, self._readable)
+        except OSError as error:
+            if not self._deaf:
+                self._log.push(_log_deaf, error)
+            self._deaf = _reason(error)
+            self._loop.call_at(time.monotonic() + self._reopen, self._open)
+            self._reopen = min(2 * self._reopen, _REOPEN[1])
+            return
+        self.sock = sock
+        if self._deaf:
+            self._deaf = ""
+            self._log.push(_log_open, None)
+            self.schedule.restart(time.monotonic())
+        self._tick()
 
     def stop(self) -> None:
         """Close the socket and forget the names."""
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         if self.sock is not None:
@@ -101,13 +124,16 @@ class Searches:
         if self.sock is not None:
             self.sock.close()
 
-    def add(self, cid: int, name: str, delay: float = 0.0) -> None:
-        """Ask for a name until ``remove``: now (or after *delay* seconds) and again, rarely once somebody answers."""
+    def add(self, cid: int, name: str, delay: float = 0.0, host: str = "") -> None:
+        """Ask for a name until ``remove``: now (or after *delay* seconds) and again, rarely once somebody answers.
+
+        *host* is the address that it was last served by: when that is heard again the name is asked for at once.
+        """
         now = time.monotonic()
         if cid not in self.schedule:
-            self.schedule.add(cid, name, now, delay)
+            self.schedule.add(cid, name, now, delay, host)
         elif delay or not self.schedule.asks_for(cid):
-            self.schedule.again(cid, now, delay)
+            self.schedule.again(cid, now, delay, host)
         if not self._ticking:
             self._ticking = True
             self._loop.call_soon(self._tick)
@@ -118,17 +144,7 @@ class Searches:
 
     def boost(self) -> None:
         """Something came up somewhere: ask for every name again, soon."""
-        now = time.monotonic()
-        if now - self._boosted_at >= _BOOST_AT_MOST:
-            self._boosted_at = now
-            self.schedule.boost(now)
-            self._rearm()
-
-    def hurry(self, cids: Iterable[int]) -> None:
-        """The host that had these names is up again: ask at once for those that were not asked for just now."""
-        now = time.monotonic()
-        asked = ((cid, self.schedule.attempts(cid).last_asked_at) for cid in cids if cid in self.schedule)
-        self.schedule.boost(now, [cid for cid, last in asked if last is not None and now - last > _JUST_NOW])
+        self.schedule.boost(time.monotonic())
         self._rearm()
 
     def answered(self, response: SearchResponse, source: Address) -> None:
@@ -145,17 +161,22 @@ class Searches:
         if cid not in self.schedule:
             return ""
         count, first, _last = self.schedule.attempts(cid)
-        asked = [*others, *(f"{host}:{port}" for host, port in self.destinations)]
+        asked = [*others, *map(self._destination_text, self.destinations)]
         where = ", ".join(asked[:5]) or "nowhere: no address to search"
         more = f" and {len(asked) - 5} more" if len(asked) > 5 else ""
         since = "" if first is None else f" in {time.monotonic() - first:.1f} s"
         return f"{count} searches sent{since} to {where}{more}, no reply"
 
+    def _destination_text(self, destination: Address) -> str:
+        host, port = destination
+        failure = self._deaf or self.failures.get(destination)
+        return f"{host}:{port} ({failure})" if failure else f"{host}:{port}"
+
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         self._ticking = False
-        if self.sock is None:
+        if self._closed:
             return
         now = time.monotonic()
         if now >= self._listed_at + self._refresh:
@@ -165,13 +186,22 @@ class Searches:
         self._rearm()
 
     def _rearm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        """Have the schedule looked at when it is due; a timer that comes earlier than that does no harm."""
         due = self.schedule.next_due()
-        if due is None or self.sock is None:
+        if due is None or self._closed:
+            if self._timer is not None:
+                self._timer.cancel()
             self._timer = None
-        else:
-            self._timer = self._loop.call_at(min(due, self._listed_at + self._refresh), self._tick)
+            return
+        due = min(due, self._listed_at + self._refresh)
+        if self._timer is None or self._timer.call is None or due < self._timer.due:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(due, self._timer_came)
+
+    def _timer_came(self) -> None:
+        self._timer = None
+        self._tick()
 
     def _ask(self, requests: list[SearchRequest]) -> None:
         version = VersionRequest(priority=0, version=MINOR, sequence=next(self._sequence) & 0xFFFFFFFF)
@@ -183,18 +213,20 @@ class Searches:
 
     def send(self, datagram: bytes, destination: Address) -> None:
         """Send one datagram; a failure is remembered, logged once for each destination, and not final."""
-        assert self.sock is not None
+        if self.sock is None:
+            return  # which has been said; it is tried for
         try:
             self.sock.sendto(datagram, destination)
             self.datagrams_sent += 1
-            self.failures.pop(destination, None)
+            if self.failures:
+                self.failures.pop(destination, None)
         except BlockingIOError:
             pass  # the kernel's buffer is full: as good as lost on the way, and asked again like any lost one
         except OSError as error:
             if destination not in self._complained:
                 self._complained.add(destination)
-                self._log.push(_log_failure, (destination, error))
-            self.failures[destination] = str(error)
+                self._log.push(_log_failure, (destination, error), f"searching {destination[0]}:{destination[1]}")
+            self.failures[destination] = _reason(error)
 
     # -- destinations --------------------------------------------------------------------------------------------------
 
@@ -205,26 +237,23 @@ class Searches:
         before = self.destinations
         self.destinations = [address for address in dict.fromkeys(resolved) if is_numeric(address[0])]
         names = {address for address in wanted if not is_numeric(address[0]) and address not in self._resolved}
-        if names - self._resolving:
-            self._log.push(self._resolve, names - self._resolving)
-            self._resolving |= names
+        for named in names - self._resolving:
+            self.lookups.ask(named[0], partial(self._add_destination, named))
+        self._resolving |= names
+        self.failures = {address: why for address, why in self.failures.items() if address in self.destinations}
         self.schedule.share(len(self.destinations))
         self._refresh = _REFRESH if self._config.auto_addr_list or names else math.inf
         if not first and not set(before).issuperset(self.destinations):
             self.boost()
 
-    def _resolve(self, names: Iterable[Address]) -> None:
-        """Look up host names. *A lane: it may take seconds.*"""
-        for host, port in names:
-            ip = resolve(host)
-            self._loop.call_soon(self._add_destination, (host, port), ip)
-
     def _add_destination(self, named: Address, ip: str | None) -> None:
         self._resolving.discard(named)
+        if self._closed:
+            return
         if ip is None:
             if named not in self._complained:
                 self._complained.add(named)
-                self._log.push(_log_unresolved, named[0])
+                self._log.push(_log_unresolved, named[0], f"host {named[0]}")
             return
         address = self._resolved[named] = (ip, named[1])
         if address not in self.destinations:
@@ -264,8 +293,8 @@ class Searches:
     def _search_response(self, response: SearchResponse, source: Address, _now: float) -> None:
         self.answered(response, source)
 
-    def _confirmed(self, _response: RepeaterConfirmResponse, _source: Address, _now: float) -> None:
-        self.on_confirm()
+    def _confirmed(self, _response: RepeaterConfirmResponse, source: Address, _now: float) -> None:
+        self.on_confirm(source)
 
     def _beacon_came(self, beacon: Beacon, source: Address, now: float) -> None:
         ip = source[0] if beacon.address == "0.0.0.0" else beacon.address
@@ -273,6 +302,9 @@ class Searches:
         verdict = self.beacons.heard(address, beacon.beacon_id, now, beacon.version)
         if verdict.boosts:
             self.boost()
+        if verdict.boosts or verdict is Verdict.FIRST:
+            self.schedule.hurry(ip, now)
+            self._rearm()
         self._beacon(address, verdict)
 
 
@@ -283,3 +315,15 @@ def _log_unresolved(host: str) -> None:
 def _log_failure(what: tuple[Address, OSError]) -> None:
     (host, port), error = what
     _log.warning("searching %s:%d failed: %s; it is tried again with each search", host, port, error)
+
+
+def _log_deaf(error: OSError) -> None:
+    _log.error("no PV can be searched by UDP: there is no socket to be had: %s; it is tried for again and again", error)
+
+
+def _log_open(_: None) -> None:
+    _log.warning("PVs are searched by UDP: there is a socket now")
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

@@ -19,7 +19,7 @@ NOWHERE = -1.0  # the home of a name that was found or removed, or is just being
 class SearchName:
     """One name that is searched for."""
 
-    __slots__ = ("asks", "cid", "first_asked", "found", "home", "last_asked", "level", "name", "number", "size")
+    __slots__ = ("asks", "cid", "first_asked", "found", "home", "host", "last_asked", "level", "name", "number", "size")
 
     def __init__(self, cid: int, name: str, size: int) -> None:
         self.cid = cid
@@ -27,6 +27,7 @@ class SearchName:
         self.size = size  # of its SEARCH message
         self.home = NOWHERE  # the moment of a calendar's slot, or the (negative) home of a queue
         self.level = 0  # which period follows the next asking
+        self.host = ""  # where it was last served
         self.asks = 0
         self.found = False  # somebody has answered since it was last asked for
         self.number = 0  # of the datagram that it was last new in

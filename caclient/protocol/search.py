@@ -44,6 +44,9 @@ COARSEST = 4.0  # seconds; the width of a calendar slot is at most this, and at 
 MAX_DATAGRAM = 1024  # what libca sends; larger ones are swallowed by some tunnels
 HEADER_SIZE = 16
 SWEEP_ABOVE = 1000
+BOOST_AT_MOST = 1.0  # seconds between two boosts: after a power cut all servers come back at once
+HURRY_AT_MOST = 1.0  # seconds between two times that the names of one host are hurried
+JUST_NOW = 0.05  # seconds for which a name is not hurried again
 CHUNK = 32  # boosted names that stay together: about a datagram
 
 # the homes of names that are due; those of others are moments
@@ -89,6 +92,9 @@ class SearchSchedule:
         self._queues = {queue.home: queue for queue in (self._new, self._young, self._old, self._boosted)}
         self._steps = _steps(max_period)
         self._boosted_level = sum(period <= BOOSTED_PERIOD for period, _ in self._steps) - 1
+        self._boosted_at = float("-inf")
+        self._hosts: dict[str, dict[int, None]] = {}  # names by the host that they were last served by
+        self._hurried_at: dict[str, float] = {}  # hosts of these, when their names were last hurried
         self._left = 0  # names that left since the last sweep
 
     def __len__(self) -> int:
@@ -112,8 +118,10 @@ class SearchSchedule:
         for queue in self._queues.values():
             queue.budget.share(destinations)
 
-    def add(self, cid: int, name: str, now: float, delay: float = 0.0) -> None:
+    def add(self, cid: int, name: str, now: float, delay: float = 0.0, host: str = "") -> None:
         """Ask for a name from now on (or after `delay` seconds); a cid that is already here starts afresh.
+
+        `host` is the address by which a server of the name was last known.
 
         :raises BadValueError: if the name is empty, or no datagram can hold it.
         """
@@ -121,16 +129,20 @@ class SearchSchedule:
         if cid in self._names:
             self.remove(cid)
         self._names[cid] = SearchName(cid, name, size)
-        self.again(cid, now, delay)
+        self.again(cid, now, delay, host)
 
     def asks_for(self, cid: int) -> bool:
         """Whether an answer is wanted: it is here, waits for no delay, and nobody has answered since it was asked."""
         entry = self._names.get(cid)
         return entry is not None and not entry.found
 
-    def again(self, cid: int, now: float, delay: float = 0.0) -> None:
+    def again(self, cid: int, now: float, delay: float = 0.0, host: str = "") -> None:
         """The answer has led nowhere: ask for the name as if it were new, `delay` seconds from now."""
         entry = self._names[cid]
+        if host and host != entry.host:
+            self._forget_host(entry)
+            entry.host = host
+            self._hosts.setdefault(host, {})[cid] = None
         self._evict(entry)
         entry.found = delay > 0.0  # what is answered before it is asked again is no news
         entry.level = 0
@@ -144,6 +156,7 @@ class SearchSchedule:
         entry = self._names.pop(cid, None)
         if entry is None:
             return False
+        self._forget_host(entry)
         self._evict(entry)
         return True
 
@@ -171,19 +184,52 @@ class SearchSchedule:
         elif entry.asks == 1 and entry.last_asked is not None:  # no doubt which asking was answered
             self._answers.took(now - entry.last_asked)
 
-    def boost(self, now: float, cids: Iterable[int] | None = None) -> None:
-        """Ask again for all names that have long to wait, spread over seconds: a server has come up.
+    def boost(self, now: float) -> None:
+        """Ask again for all names that have long to wait, spread over seconds: a server has come up somewhere.
 
-        With `cids`: ask for these at once, and start their periods afresh; those that are not here are ignored.
+        Once in `BOOST_AT_MOST` seconds; others are ignored.
         """
-        self._silence.broken()
-        if cids is None:
+        if now - self._boosted_at >= BOOST_AT_MOST:
+            self._boosted_at = now
+            self._silence.broken()
             self._boost_all(now)
-        else:
-            for cid in cids:
-                entry = self._names.get(cid)
-                if entry is not None and entry.home != _NEW:
-                    self.again(cid, now)
+
+    def restart(self, now: float) -> None:
+        """Ask for all names as if they were new: nobody could have heard what was asked so far."""
+        self._restart(self._names, now)
+
+    def hurry(self, host: str, now: float) -> None:
+        """A server has come up at `host`: ask at once for the names that it had, but for those asked for just now.
+
+        At most once in `HURRY_AT_MOST` seconds, for anybody may forge what this is concluded from: what comes earlier
+        is put off till then.
+        """
+        cids = self._hosts.get(host)
+        if not cids:
+            return
+        wait = self._hurried_at.get(host, float("-inf")) + HURRY_AT_MOST - now
+        if wait > HURRY_AT_MOST:  # it is put off already
+            return
+        self._silence.broken()
+        self._hurried_at[host] = now + max(wait, 0.0)
+        self._restart(cids, now, max(wait, 0.0))
+
+    def _restart(self, cids: Iterable[int], now: float, delay: float = 0.0) -> None:
+        for cid in tuple(cids):
+            entry = self._names.get(cid)
+            if entry is None or entry.home == _NEW or (delay and entry.home <= now + delay):
+                continue  # it is asked for sooner
+            if entry.last_asked is None or now - entry.last_asked > JUST_NOW:
+                self.again(cid, now, delay)
+
+    def _forget_host(self, entry: SearchName) -> None:
+        if entry.host:
+            cids = self._hosts[entry.host]
+            del cids[entry.cid]
+            if not cids:
+                del self._hosts[entry.host]
+                self._hurried_at.pop(entry.host, None)
+            entry.host = ""
 
     def due(self, now: float) -> list[list[tuple[int, str]]]:
         """What to ask for now: for each datagram its (cid, name) pairs. Counts as asked."""

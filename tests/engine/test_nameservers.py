@@ -9,9 +9,11 @@ import time
 import pytest
 
 from caclient.config import Config
+from caclient.engine import lookups
 from caclient.engine import nameservers as module
 from caclient.engine.circuits import Circuit, State
 from caclient.engine.lanes import Lanes
+from caclient.engine.log import Log
 from caclient.engine.nameservers import NameServers
 from caclient.engine.searches import Searches
 from caclient.errors import DisconnectedError
@@ -25,7 +27,7 @@ class Client:
     def __init__(self, loop, *addresses, **fields):
         self.loop = loop
         self.lanes = Lanes(loop)
-        self.log = self.lanes.lane("log")
+        self.log = Log(loop, self.lanes)
         self.found = queue.SimpleQueue()
         self.circuits = []
         text = " ".join(f"{host}:{port}" for host, port in addresses)
@@ -191,14 +193,14 @@ def test_the_longest_interval_is_the_connection_timeout(client, peer, loop):
     assert server._delay == 5.0
 
 
-def test_host_names_are_looked_up_on_a_lane_until_they_are_known(client, peer, loop, monkeypatch, caplog):
+def test_host_names_are_looked_up_elsewhere_until_they_are_known(client, peer, loop, monkeypatch, caplog):
     answers, threads = [None, None, "127.0.0.1"], []
 
     def resolve(host):
         threads.append(threading.current_thread())
         return answers.pop(0)
 
-    monkeypatch.setattr(module, "resolve", resolve)
+    monkeypatch.setattr(lookups, "resolve", resolve)
     one = client(("gateway.example", peer.address[1]))
     peer.accept()
     assert one.servers.servers[0].note == "host gateway.example cannot be resolved"

@@ -11,6 +11,7 @@ import pytest
 from caclient.config import Config
 from caclient.engine import registration as module
 from caclient.engine.lanes import Lanes
+from caclient.engine.log import Log
 from caclient.engine.registration import Registration
 from caclient.engine.repeater import Repeater
 from caclient.engine.searches import Searches
@@ -41,7 +42,7 @@ class Client:
         self.beacons = []
         self.news = threading.Event()
         config = Config(addr_list="127.0.0.1:1", auto_addr_list=False)
-        self.searches = Searches(loop, self.lanes.lane("log"), config, lambda cid, address: None, self._beacon)
+        self.searches = Searches(loop, Log(loop, self.lanes), config, lambda cid, address: None, self._beacon)
         self.registration = Registration(loop, self.searches, port)
         on_engine(loop, self.searches.start)
         on_engine(loop, self.registration.start)
@@ -145,11 +146,29 @@ def test_who_holds_the_port_without_answering_is_asked_again(loop, client, port)
         until(loop, lambda: one.registration.confirmed)
 
 
+def test_nobody_from_elsewhere_keeps_a_client_from_serving(loop, client, ioc, monkeypatch):
+    """One forged confirmation cost this host all beacons for half a minute, and the next for another."""
+    one = client()
+    on_engine(loop, one.registration._on_confirm, ("192.0.2.66", 5065))
+    assert not one.registration.confirmed
+    until(loop, lambda: one.registration.serving)
+    ioc(1)
+    assert one.news.wait(PATIENCE)
+
+
+def test_a_confirmation_that_nobody_asked_for_is_not_believed(loop, client):
+    one = client()
+    until(loop, lambda: one.registration.serving)
+    on_engine(loop, one.registration._on_confirm, ("127.0.0.1", 5065))
+    assert one.registration.serving
+    assert not one.registration.confirmed
+
+
 def test_port_0_means_no_beacons(loop, client):
     one = client(0)
     settle(loop)
     assert one.registration._timer is None
-    on_engine(loop, one.registration._on_confirm)  # from nobody that we asked
+    on_engine(loop, one.registration._on_confirm, ("127.0.0.1", 5065))  # from nobody that we asked
     assert not one.registration.confirmed
     on_engine(loop, one.registration.stop)
 

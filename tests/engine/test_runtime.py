@@ -62,7 +62,7 @@ def test_in_a_forked_child_all_is_new_and_starts_at_the_first_use():
     assert not woken
     runtime.fall_asleep()
     assert runtime.loop is not loop and runtime.lanes is not lanes and runtime.lock is not lock
-    assert runtime.log.lanes is runtime.lanes
+    assert runtime.log.lane.lanes is runtime.lanes
     runtime.wake()
     assert woken
     runtime.loop.abandon()

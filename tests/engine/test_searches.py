@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 import socket
@@ -10,8 +11,10 @@ import threading
 import pytest
 
 from caclient.config import Config
+from caclient.engine import lookups
 from caclient.engine import searches as module
 from caclient.engine.lanes import Lanes
+from caclient.engine.log import Log
 from caclient.engine.searches import Searches
 from caclient.protocol.broadcaster import Broadcaster
 from caclient.protocol.commands import (
@@ -80,7 +83,7 @@ def make(loop):
         lanes = Lanes(loop)
         searches = Searches(
             loop,
-            lanes.lane("log"),
+            Log(loop, lanes),
             config,
             lambda *what: found(searches, what),
             lambda *what: searches.beacons_told.append(what),
@@ -168,13 +171,28 @@ def test_an_idle_schedule_sets_no_timer(loop, make, server):
     assert searches._timer is None
 
 
-def test_a_boost_comes_at_most_once_a_second(loop, make, monkeypatch):
-    searches = make(NOWHERE)
-    boosts = []
-    monkeypatch.setattr(searches.schedule, "boost", boosts.append)
-    on_engine(loop, searches.boost)
-    on_engine(loop, searches.boost)
-    assert len(boosts) == 1
+def test_a_timer_that_comes_early_enough_is_kept(loop, make, server):
+    """One timer for all names, and not one more for each datagram that comes."""
+    searches = make(server.address)
+    on_engine(loop, searches.add, 1, "x")
+    server.hear("x")
+    timer = on_engine(loop, lambda: (searches._rearm(), searches._timer))[1]
+    port = searches.sock.getsockname()[1]
+    for cid in range(100, 150):
+        server.sock.sendto(SearchResponse(5064, None, cid).to_bytes(), ("127.0.0.1", port))
+    until(loop, lambda: searches.datagrams_received >= 50)
+    assert len(loop._timers) < 20
+    assert timer.due >= 0.0
+
+
+def test_the_names_of_a_host_are_asked_for_when_it_is_heard(loop, make, server):
+    """By an index: a beacon of anybody costs nothing for each channel."""
+    searches = make(server.address)
+    on_engine(loop, searches.add, 1, "lost", 3600.0, "10.1.1.1")
+    on_engine(loop, searches.add, 2, "other", 3600.0, "10.2.2.2")
+    on_engine(loop, searches.received, Beacon(13, 5064, 1, "10.1.1.1").to_bytes(), ("127.0.0.1", 5065))
+    server.hear("lost")
+    assert searches.schedule.attempts(2).asks == 0
 
 
 def test_name_servers_are_asked_the_same(loop, make, server):
@@ -184,6 +202,80 @@ def test_name_servers_are_asked_the_same(loop, make, server):
     server.hear("x")
     settle(loop)
     assert [(request.name, request.cid) for request in asked[0]] == [("x", 5)]
+
+
+# ---- without a socket, or a network
+
+
+def without(error, times):
+    """A bcast_socket that fails so often."""
+    failures, make_socket = [error] * times, module.bcast_socket
+
+    def bcast_socket(*arguments):
+        if failures:
+            raise failures.pop()
+        return make_socket(*arguments)
+
+    return bcast_socket
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.EMFILE, "Too many open files"),
+        OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol"),
+    ],
+)
+def test_a_socket_that_cannot_be_had_is_tried_for_again(loop, make, server, monkeypatch, caplog, error):
+    """No descriptor for a moment, or no IPv4 yet: deaf for ever would be the alternative."""
+    monkeypatch.setattr(module, "_REOPEN", (0.01, 0.02))
+    monkeypatch.setattr(module, "bcast_socket", without(error, 3))
+    with caplog.at_level(logging.WARNING, "caclient.search"):
+        searches = make(server.address)
+        on_engine(loop, searches.add, 1, "x")
+        server.hear("x")
+        until(loop, lambda: len(caplog.records) == 2)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"no PV can be searched by UDP: there is no socket to be had: {error}; it is tried for again and again",
+        "PVs are searched by UDP: there is a socket now",
+    ]
+    assert caplog.records[0].exc_info is None
+
+
+def test_without_a_socket_name_servers_are_asked_all_the_same(loop, make, monkeypatch):
+    monkeypatch.setattr(module, "bcast_socket", without(OSError(errno.EMFILE, "Too many open files"), 1000))
+    searches = make(NOWHERE)
+    asked = []
+    searches.broadcast_also.append(asked.append)
+    on_engine(loop, searches.add, 5, "x")
+    until(loop, lambda: asked)
+    assert on_engine(loop, searches.describe, 5).endswith(" to 127.0.0.1:9 (Too many open files), no reply")
+
+
+class OneWay:
+    """A socket that reaches one destination only."""
+
+    def __init__(self, sock, destination):
+        self.sock = sock
+        self.destination = destination
+
+    def sendto(self, datagram, destination):
+        if destination != self.destination:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        self.sock.sendto(datagram, destination)
+
+    def __getattr__(self, name):
+        return getattr(self.sock, name)
+
+
+def test_each_destination_says_what_is_wrong_with_it(loop, make, server):
+    """The network is down: that is another matter than a server that does not answer."""
+    searches = make(server.address, ("240.0.0.1", 9))  # an address of no network
+    searches.sock = OneWay(searches.sock, server.address)
+    on_engine(loop, searches.add, 5, "x")
+    server.hear("x")
+    text = on_engine(loop, searches.describe, 5)
+    assert text.endswith(f"to 127.0.0.1:{server.address[1]}, 240.0.0.1:9 (Network is unreachable), no reply")
 
 
 # ---- destinations
@@ -210,7 +302,7 @@ def test_a_failure_is_logged_once_for_each_destination(loop, make, caplog, monke
         for _ in range(3):
             for destination in searches.destinations:
                 on_engine(loop, searches.send, b"x", destination)
-        assert set(searches.failures) == set(searches.destinations)
+        assert searches.failures == dict.fromkeys(searches.destinations, "Network is unreachable")
         searches.sock.fails = False
         on_engine(loop, searches.send, b"x", ("127.0.0.1", 9))
         assert set(searches.failures) == {("127.0.0.2", 9)}
@@ -252,7 +344,7 @@ def test_host_names_are_looked_up_elsewhere_and_searched_then(loop, make, server
         assert looked_up.wait(PATIENCE)
         return "127.0.0.1"
 
-    monkeypatch.setattr(module, "resolve", resolve)
+    monkeypatch.setattr(lookups, "resolve", resolve)
     searches = make(("gateway.example", server.address[1]))
     on_engine(loop, searches.add, 1, "x")
     assert searches.destinations == []
@@ -268,7 +360,7 @@ def test_host_names_are_looked_up_elsewhere_and_searched_then(loop, make, server
 def test_a_host_name_that_is_unknown_is_said_once_and_looked_up_again(loop, make, server, monkeypatch, caplog):
     monkeypatch.setattr(module, "_REFRESH", 0.02)
     answers = [None, None, None, "127.0.0.1"]
-    monkeypatch.setattr(module, "resolve", lambda host: answers.pop(0))
+    monkeypatch.setattr(lookups, "resolve", lambda host: answers.pop(0))
     with caplog.at_level(logging.WARNING, "caclient.search"):
         searches = make(("gateway.example", server.address[1]))
         on_engine(loop, searches.add, 1, "x")
@@ -288,7 +380,7 @@ def test_a_name_that_is_being_looked_up_is_not_looked_up_twice(loop, make, monke
         calls.append(host)
         assert going.wait(PATIENCE)
 
-    monkeypatch.setattr(module, "resolve", resolve)
+    monkeypatch.setattr(lookups, "resolve", resolve)
     searches = make(("a.example", 1))
     for now in (1.0, 2.0):
         on_engine(loop, searches._list_destinations, now)
@@ -325,6 +417,7 @@ def test_an_anomaly_boosts(loop, make, monkeypatch):
     searches = make(NOWHERE)
     boosts = []
     monkeypatch.setattr(searches, "boost", lambda: boosts.append(1))
+    monkeypatch.setattr(searches, "_rearm", lambda: None)
     clock = iter([1e6, 1e6 + 10, 1e6 + 20, 1e6 + 20.1])
     monkeypatch.setattr(module.time, "monotonic", clock.__next__)
     for number in range(4):
@@ -336,8 +429,8 @@ def test_an_anomaly_boosts(loop, make, monkeypatch):
 def test_rubbish_is_counted_and_the_rest_heeded(loop, make, server):
     searches = make(server.address)
     confirmed = threading.Event()
-    searches.on_confirm()
-    searches.on_confirm = confirmed.set
+    searches.on_confirm(NOWHERE)
+    searches.on_confirm = lambda source: confirmed.set()
     port = searches.sock.getsockname()[1]
     server.sock.sendto(b"rubbish that is no command at all", ("127.0.0.1", port))
     server.sock.sendto(RepeaterConfirmResponse("127.0.0.1").to_bytes(), ("127.0.0.1", port))

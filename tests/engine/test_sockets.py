@@ -17,6 +17,13 @@ def adapter(*ips):
     return SimpleNamespace(ips=[SimpleNamespace(is_IPv4=":" not in ip, ip=ip, network_prefix=bits) for ip, bits in ips])
 
 
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch):
+    """Nothing is known of the interfaces yet."""
+    monkeypatch.setattr(sockets._Interfaces, "looked_up_at", float("-inf"))
+    monkeypatch.setattr(sockets._Interfaces, "found", ())
+
+
 @pytest.fixture
 def adapters(monkeypatch):
     """What the machine is said to have."""
@@ -35,6 +42,87 @@ def test_a_tcp_socket_never_blocks_and_sends_at_once():
         assert sock.getblocking() is False
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+@pytest.mark.parametrize(("patience", "seconds"), [(30.0, 30), (0.1, 5), (1e9, 3600)])
+def test_a_half_open_connection_is_given_up_in_time(patience, seconds):
+    """Silence by keep-alive, bytes that nobody acknowledges by TCP_USER_TIMEOUT: where the system has them."""
+    with sockets.tcp_socket(patience) as sock:
+
+        def option(name):
+            return sock.getsockopt(socket.IPPROTO_TCP, getattr(socket, name))
+
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            assert option("TCP_KEEPIDLE") + option("TCP_KEEPCNT") * option("TCP_KEEPINTVL") <= seconds
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            assert option("TCP_USER_TIMEOUT") == 1000 * seconds
+
+
+def test_an_option_that_is_refused_is_done_without(monkeypatch):
+    class Refusing(socket.socket):
+        def setsockopt(self, level, option, value):
+            if level == socket.IPPROTO_TCP and option != socket.TCP_NODELAY:
+                raise OSError(92, "Protocol not available")
+            super().setsockopt(level, option, value)
+
+    monkeypatch.setattr(sockets.socket, "socket", Refusing)
+    with sockets.tcp_socket(30.0) as sock:
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+@pytest.mark.parametrize("most", [0, 300_000, 2_000_000])
+def test_a_system_that_allows_less_receive_buffer_is_asked_for_less(monkeypatch, most):
+    """BSD and macOS refuse with ENOBUFS what others cut; searching goes on with what there is."""
+    asked = []
+
+    class Small(socket.socket):
+        def setsockopt(self, level, option, value):
+            if option == socket.SO_RCVBUF and level == socket.SOL_SOCKET:
+                asked.append(value)
+                if value > most:
+                    raise OSError(105, "No buffer space available")
+            super().setsockopt(level, option, value)
+
+    monkeypatch.setattr(sockets.socket, "socket", Small)
+    with sockets.bcast_socket() as sock:
+        assert sock.getsockname()[1]
+    assert asked == sorted(asked, reverse=True)
+    assert asked[-1] <= most or most == 0
+
+
+def test_a_socket_that_cannot_be_used_is_closed(monkeypatch):
+    made = []
+
+    class Unbound(socket.socket):
+        def bind(self, address):
+            made.append(self)
+            raise OSError(98, "Address already in use")
+
+    monkeypatch.setattr(sockets.socket, "socket", Unbound)
+    with pytest.raises(OSError, match="in use"):
+        sockets.bcast_socket()
+    assert made[0].fileno() == -1
+
+
+def test_the_interfaces_are_looked_up_once_in_seconds(adapters, monkeypatch):
+    """Thousands of answers of a second server each want to know which addresses are ours."""
+    clock, looked_up = [100.0], []
+    get_adapters = ifaddr.get_adapters
+    monkeypatch.setattr(ifaddr, "get_adapters", lambda: looked_up.append(1) or get_adapters())
+    monkeypatch.setattr(sockets, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    for _ in range(3000):
+        assert "10.1.2.3" in sockets.local_addresses()
+    assert len(looked_up) == 1
+    adapters.append(adapter(("172.16.0.1", 16)))
+    clock[0] += 6.0
+    assert "172.16.0.1" in sockets.local_addresses()
+    assert len(looked_up) == 2
+
+
+@pytest.mark.parametrize("host", ["x" * 300, "a..b", "b\udcff", "." * 70, "\u00e9" * 64])
+def test_what_cannot_be_a_host_has_no_address(host):
+    """Not only OSError: a UnicodeError ended the look-up of all that stood behind it in the list."""
+    assert sockets.resolve(host) is None
 
 
 def test_a_udp_socket_may_broadcast_and_multicast():

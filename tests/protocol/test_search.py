@@ -19,6 +19,7 @@ from caclient.protocol.search import (
     HESITATION,
     HESITATION_SLOT,
     JITTER,
+    JUST_NOW,
     MAX_DATAGRAM,
     SPREAD,
     SWEEP_ABOVE,
@@ -406,8 +407,26 @@ class TestBoost:
         searches.boost(1.0)
         assert searches.next_due() == due
 
-    def test_of_lost_names_asks_at_once_and_starts_their_periods_afresh(self, waiting):
-        waiting.boost(1000.0, cids=[3, 4, 99_999])
+
+class TestHurry:
+    """The server that had these names is heard again."""
+
+    HOST = "10.0.0.7"
+
+    @pytest.fixture
+    def waiting(self):
+        """1,000 names that wait for minutes; two of them were served by a host."""
+        searches = schedule()
+        fill(searches, range(1000))
+        for cid in (3, 4):
+            searches.again(cid, 0.0, host=self.HOST)
+        run(searches, 1000.0)
+        return searches
+
+    def test_asks_at_once_and_starts_their_periods_afresh(self, waiting):
+        waiting.hurry("10.0.0.8", 1000.0)
+        assert waiting.due(1000.0) == []
+        waiting.hurry(self.HOST, 1000.0)
         (datagram,) = waiting.due(1000.0)
         assert {cid for cid, _ in datagram} == {3, 4}
         sent = run(waiting, 1000.5, now=1000.0)
@@ -416,17 +435,64 @@ class TestBoost:
 
     def test_of_names_that_are_due_anyway_changes_nothing(self):
         searches = schedule()
-        searches.add(1, "a", 0.0)
-        searches.boost(0.0, cids=[1])
+        searches.add(1, "a", 0.0, host=self.HOST)
+        searches.hurry(self.HOST, 0.0)
         assert searches.due(0.0) == [[(1, "a")]]
+
+    def test_of_names_asked_for_just_now_changes_nothing(self):
+        searches = schedule()
+        searches.add(1, "a", 0.0, host=self.HOST)
+        searches.due(0.0)
+        due = searches.next_due()
+        searches.hurry(self.HOST, JUST_NOW / 2)
+        assert searches.next_due() == due
 
     def test_of_names_that_wait_for_the_budget(self):
         searches = schedule(retry_rate=0.1)
-        fill(searches, range(2000))
+        for cid in range(2000):
+            searches.add(cid, f"x{cid}", 0.0, host=self.HOST)
         run(searches, 30.0)
-        searches.boost(30.0, cids=range(2000))
+        searches.hurry(self.HOST, 30.0)
         asked = cids(run(searches, 30.1, now=30.0))
         assert len(asked) == 2000
+
+    def test_many_beacons_hurry_once_a_second_and_the_last_is_not_lost(self, waiting):
+        moments = []
+        for step in range(100):
+            now = 1000.0 + step * 0.01
+            waiting.hurry(self.HOST, now)
+            moments += [now for datagram in waiting.due(now) for cid, _ in datagram if cid == 3]
+        assert len(moments) < 10
+        later = [now for now, datagram in run(waiting, 1002.0, now=1000.99) for cid, _ in datagram if cid == 3]
+        assert later  # asked for since the last of them
+
+    def test_that_comes_again_within_a_second_is_put_off_till_then(self, waiting):
+        waiting.hurry(self.HOST, 1000.0)
+        run(waiting, 1000.1, now=1000.0)
+        for cid in (3, 4):
+            waiting.again(cid, 1000.1, delay=60.0)  # the server accepts no connection yet
+        for moment in (1000.2, 1000.3, 1000.4):
+            waiting.hurry(self.HOST, moment)
+        sent = run(waiting, 1001.5, now=1000.4)
+        first = next(now for now, datagram in sent for cid, _ in datagram if cid == 3)
+        assert first == pytest.approx(1001.0, abs=0.005)
+
+    def test_that_was_forgotten_is_not_hurried(self, waiting):
+        waiting.again(3, 1000.0, delay=50.0, host="10.0.0.9")
+        waiting.remove(4)
+        assert waiting._hosts == {"10.0.0.9": {3: None}}
+        waiting.hurry("10.0.0.9", 1001.0)
+        assert 3 in cids(run(waiting, 1001.1, now=1001.0))
+        waiting.remove(3)
+        assert waiting._hosts == waiting._hurried_at == {}
+
+
+def test_a_restart_asks_for_all_at_once():
+    searches = schedule()
+    fill(searches, range(100))
+    run(searches, 300.0)
+    searches.restart(300.0)
+    assert len(cids(run(searches, 300.1, now=300.0))) == 100
 
 
 class TestRoom:
@@ -458,7 +524,7 @@ USES = st.one_of(
     st.tuples(st.just("remove"), CID),
     st.tuples(st.just("found"), CID),
     st.tuples(st.just("again"), CID, st.floats(0, 2)),
-    st.tuples(st.just("restart"), st.lists(CID, max_size=5)),
+    st.tuples(st.just("hurry")),
     st.tuples(st.just("boost")),
     st.tuples(st.just("wait"), st.sampled_from([0.0, 0.001, 0.05, 0.7, 6.0, 100.0])),
 )
@@ -482,7 +548,7 @@ class Checked:
         self.names[cid] = "n" * length
         self.hesitating.discard(cid)
         self.last.pop(cid, None)
-        self.searches.add(cid, self.names[cid], self.now)
+        self.searches.add(cid, self.names[cid], self.now, host="10.0.0.7" if cid & 1 else "")
 
     def delay(self, cid, delay):
         self.names[cid] = "delayed"
@@ -505,11 +571,12 @@ class Checked:
             (self.hesitating.add if delay else self.hesitating.discard)(cid)
             self.last[cid] = self.now + delay - 0.6 * FIRST_PERIOD
 
-    def restart(self, some):
-        for cid in some:
+    def hurry(self):
+        for cid in self.searches._hosts.get("10.0.0.7", ()):
             self.last.pop(cid, None)
-            self.hesitating.discard(cid)
-        self.searches.boost(self.now, some)
+            self.hesitating.add(cid)
+        self.searches.hurry("10.0.0.7", self.now)
+        self.hesitating = {cid for cid in self.names if not self.searches.asks_for(cid)}
 
     def boost(self):
         self.last.clear()

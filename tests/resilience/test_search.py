@@ -39,7 +39,7 @@ def test_address_list_in_all_its_forms(serve: Serve, monkeypatch: pytest.MonkeyP
 def test_a_host_name_that_resolves_late_is_searched(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """T04: host names are looked up without delaying those who are found by number."""
     server = serve({"x": 1.5})
-    monkeypatch.setattr("caclient.engine.searches.resolve", lambda host: "127.0.0.1")
+    monkeypatch.setattr("caclient.engine.lookups.resolve", lambda host: "127.0.0.1")
     with Context(addr_list=[f"an-ioc:{server.port}"], repeater_port=0) as context:
         assert context.pv("x").get() == 1.5
 

@@ -1,0 +1,90 @@
+"""What goes wrong over and over is told once a second, with its number, and never on the engine thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import pytest
+
+from caclient.engine import log as module
+from caclient.engine.lanes import Lanes
+from caclient.engine.log import Log
+from tests.engine.peers import PATIENCE, on_engine, until
+
+logger = logging.getLogger("caclient.test")
+
+
+@pytest.fixture
+def lanes(loop):
+    made = Lanes(loop)
+    yield made
+    made.close()
+    assert made.join(PATIENCE)
+
+
+def _log_refused_put(name):
+    logger.warning("'%s' refused", name)
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_flood_is_told_once_a_second_with_its_number(loop, lanes, caplog, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(module, "PERIOD", 0.01)
+    monkeypatch.setattr(module, "time", type("Clock", (), {"monotonic": staticmethod(lambda: clock[0])}))
+    log = Log(loop, lanes)
+    loop.call_at = lambda due, call: settled.append(call)
+    settled = []
+    for number in range(900):
+        log.push(_log_refused_put, f"x{number}")
+    until(loop, lambda: log._left_out == {"refused put": 899})
+    assert said(caplog) == ["'x0' refused"]
+    assert len(settled) == 1
+    clock[0] += 1.0
+    log.push(_log_refused_put, "y")
+    until(loop, lambda: len(caplog.records) == 3)
+    assert said(caplog)[1:] == ["'y' refused", "refused put: 899 more in the last second"]
+    settled.pop()()
+    until(loop, lambda: not log.lane.jobs)
+    assert len(caplog.records) == 3
+
+
+def test_the_number_is_told_when_the_flood_is_over(loop, lanes, caplog, monkeypatch):
+    monkeypatch.setattr(module, "PERIOD", 0.05)
+    log = Log(loop, lanes)
+    for _ in range(5):
+        log.push(_log_refused_put, "x", "puts of 'x'")
+    until(loop, lambda: len(caplog.records) == 2)
+    assert said(caplog) == ["'x' refused", "puts of 'x': 4 more in the last second"]
+
+
+def test_causes_are_told_apart_and_bounded(loop, lanes, caplog, monkeypatch):
+    monkeypatch.setattr(module, "_CAUSES", 3)
+    log = Log(loop, lanes)
+    for number in range(6):
+        for _ in range(2):
+            log.push(_log_refused_put, number, f"cause {number}")
+    until(loop, lambda: len(caplog.records) == 6)
+    until(loop, lambda: not log.lane.jobs)
+    assert len(log._left_out) == 3
+
+
+def test_a_slow_handler_keeps_nobody_waiting(loop, lanes):
+    going, written = threading.Event(), []
+
+    def slow(argument):
+        assert threading.current_thread() is not loop.thread
+        assert going.wait(PATIENCE)
+        written.append(argument)
+
+    log = Log(loop, lanes)
+    on_engine(loop, log.push, slow, 1)
+    began = time.monotonic()
+    on_engine(loop, lambda: None)
+    assert time.monotonic() - began < 5.0
+    going.set()
+    until(loop, lambda: written == [1])
