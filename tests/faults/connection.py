@@ -175,9 +175,11 @@ class FaultConnection:
             if self._server.ignores(command):
                 self._server.note(self, command)
                 continue
-            self.circuit.process_command(command)
+            heeded = self.circuit.process_command(command)
             self._heed(command)
             self._server.note(self, command)
+            if not heeded:  # it crossed our word that its channel is gone
+                continue
             for reply in self._replies(command):
                 self.reply(reply)
             if isinstance(command, ca.CreateChanRequest) and self._server.takes_away(command):
