@@ -21,6 +21,7 @@ from caclient.engine.searches import Searches
 from caclient.engine.sockets import Address, is_numeric
 from caclient.errors import CAError
 from caclient.protocol.commands import SearchRequest
+from caclient.protocol.queues import SearchName
 
 _logger = logging.getLogger("caclient.search")
 
@@ -58,10 +59,10 @@ class NameServers:
         """Each with how it is. *Any thread.*"""
         return [server.describe() for server in self.servers]
 
-    def ask(self, requests: list[SearchRequest]) -> None:
+    def ask(self, names: list[SearchName]) -> None:
         """Send searches to all that can take them."""
         for server in self.servers:
-            server.ask(requests)
+            server.ask(names)
 
     def heard_version(self, circuit: Circuit) -> None:
         """A server has told its version: if it is one of ours, ask it for all that is missing."""
@@ -115,13 +116,13 @@ class NameServer:
             state = f"CA 4.{version}, too old to be asked" if version else "has not told its version"
         return f"name server {self.address[0]}:{self.address[1]} ({state})"
 
-    def ask(self, requests: list[SearchRequest]) -> None:
+    def ask(self, names: list[SearchName]) -> None:
         """Send searches if the server is up and new enough."""
         circuit = self.circuit
         if circuit is None or circuit.state is not State.OPEN or circuit.core.version < SINCE:
             return
         try:
-            circuit.enqueue(*(SearchRequest(request.name, request.cid, request.version) for request in requests))
+            circuit.enqueue(*(SearchRequest(name.name, name.cid) for name in names))
         except CAError:
             return  # it has just gone; the names go to it when it is back
         self._loop.call_soon(circuit.flush)

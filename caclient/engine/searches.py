@@ -6,7 +6,6 @@ clock. All methods run on the engine thread unless they say otherwise.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import math
 import random
@@ -25,14 +24,14 @@ from caclient.engine.sockets import Address, bcast_socket, is_numeric, search_ad
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.beacons import BeaconWatch, Verdict
 from caclient.protocol.broadcaster import Broadcaster
-from caclient.protocol.command import CLIENT, Command
-from caclient.protocol.commands import Beacon, RepeaterConfirmResponse, SearchRequest, SearchResponse, VersionRequest
-from caclient.protocol.responses import THE_SENDER
+from caclient.protocol.command import CLIENT, NOBODY, Command
+from caclient.protocol.commands import Beacon, RepeaterConfirmResponse, SearchResponse
+from caclient.protocol.queues import SearchName
+from caclient.protocol.responses import THE_SENDER, address_text
 from caclient.protocol.search import SearchSchedule
 
 _log = logging.getLogger("caclient.search")
 
-MINOR: Final = 13
 _DATAGRAMS: Final = 256
 """Datagrams read in one turn, so that a flood of them cannot keep the circuits waiting."""
 _REFRESH: Final = 10.0
@@ -57,7 +56,7 @@ class Searches:
         self.rubbish = 0
         self.sock: socket.socket | None = None
         self.on_confirm: Callable[[Address], None] = lambda source: None
-        self.broadcast_also: list[Callable[[list[SearchRequest]], None]] = []
+        self.broadcast_also: list[Callable[[list[SearchName]], None]] = []
         self.beacons = BeaconWatch(time.monotonic())
         self.lookups = Lookups(loop)
         self._loop = loop
@@ -69,7 +68,6 @@ class Searches:
         self._resolved: dict[Address, Address] = {}
         self._resolving: set[Address] = set()
         self._complained: set[Address] = set()
-        self._sequence = itertools.count(1)
         self._timer: Timer | None = None
         self._ticking = False
         self._listed_at = -1.0
@@ -182,7 +180,7 @@ class Searches:
         if now >= self._listed_at + self._refresh:
             self._list_destinations(now)
         for batch in self.schedule.due(now):
-            self._ask([SearchRequest(name=name, cid=cid, version=MINOR) for cid, name in batch])
+            self._ask(batch)
         self._rearm()
 
     def _rearm(self) -> None:
@@ -203,13 +201,12 @@ class Searches:
         self._timer = None
         self._tick()
 
-    def _ask(self, requests: list[SearchRequest]) -> None:
-        version = VersionRequest(priority=0, version=MINOR, sequence=next(self._sequence) & 0xFFFFFFFF)
-        datagram = self._core.send(version, *requests)
+    def _ask(self, names: list[SearchName]) -> None:
+        datagram = self._core.search_ready([name.message for name in names])
         for destination in self.destinations:
             self.send(datagram, destination)
         for ask in self.broadcast_also:
-            ask(requests)
+            ask(names)
 
     def send(self, datagram: bytes, destination: Address) -> None:
         """Send one datagram; a failure is remembered, logged once for each destination, and not final."""
@@ -280,6 +277,10 @@ class Searches:
         """What a datagram says; what cannot be understood is counted and ends its datagram only."""
         self.datagrams_received += 1
         now = time.monotonic()
+        rows = self._core.answers(datagram)
+        if rows is not None:
+            self._answered(rows, source, now)
+            return
         try:
             commands = self._core.receive(datagram, source)
         except RemoteProtocolError:
@@ -289,6 +290,17 @@ class Searches:
             handler = self._handlers.get(type(command))
             if handler is not None:
                 handler(command, source, now)
+
+    def _answered(self, rows: list[tuple[int, int, int, int, int, int]], source: Address, now: float) -> None:
+        """What most datagrams are: replies of one server to many searches."""
+        found_by_schedule, found = self.schedule.found, self._found
+        known: tuple[int, int] | None = None
+        address = source
+        for _, _, port, _, number, cid in rows:
+            if (port, number) != known:
+                known = port, number
+                address = (source[0] if number == NOBODY else address_text(number), port)
+            found(cid, address, found_by_schedule(cid, now))
 
     def _search_response(self, response: SearchResponse, source: Address, _now: float) -> None:
         self.answered(response, source)

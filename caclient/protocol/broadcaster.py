@@ -6,6 +6,8 @@ rule is the error of that datagram only, for anybody may send us one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from struct import Struct
 from typing import TypeAlias
 
 from caclient.errors import LocalProtocolError, RemoteProtocolError
@@ -23,6 +25,11 @@ from caclient.protocol.header import MARK, MAX_UDP_SEND, SHORT, SHORT_SIZE
 from caclient.protocol.states import NEW_DATAGRAM, Standing
 
 Address: TypeAlias = "tuple[str, int]"
+
+_REPLY_PAYLOAD = 8
+_REPLY = Struct(f"{SHORT.format}{_REPLY_PAYLOAD}x")
+_REPLIES_FROM = SHORT_SIZE + _REPLY.size
+_VERSION_HEAD = bytes(4)  # command and payload size
 
 
 class Broadcaster:
@@ -61,9 +68,16 @@ class Broadcaster:
 
     def search(self, *names: tuple[int, str]) -> bytes:
         """One datagram that asks for (cid, name) pairs, with the next sequence number."""
-        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
         searches = [SearchRequest(name, cid, MINOR_VERSION) for cid, name in names]
-        return self.send(VersionRequest(0, MINOR_VERSION, self._sequence), *searches)
+        return self.send(VersionRequest(0, MINOR_VERSION, self._next_number()), *searches)
+
+    def search_ready(self, messages: Iterable[bytes]) -> bytes:
+        """The same from SEARCH messages as they go over the wire (``protocol.search``): a datagram is no more."""
+        return SHORT.pack(0, 0, 1, MINOR_VERSION, self._next_number(), 0) + b"".join(messages)
+
+    def _next_number(self) -> int:
+        self._sequence = (self._sequence + 1) & 0xFFFFFFFF
+        return self._sequence
 
     # ---- in
 
@@ -72,6 +86,21 @@ class Broadcaster:
         commands = self.recv(data, address)
         self.process_commands(commands)
         return commands
+
+    @staticmethod
+    def answers(data: bytes) -> list[tuple[int, int, int, int, int, int]] | None:
+        """The headers of a datagram that is a version and search replies, as servers send it; None of any other.
+
+        A reply's type field is the server's port, its first parameter the address, its second the cid. It needs no
+        more policing, for a version and any number of replies are legal.
+        """
+        if len(data) < _REPLIES_FROM or (len(data) - SHORT_SIZE) % _REPLY.size or data[:4] != _VERSION_HEAD:
+            return None
+        rows = list(_REPLY.iter_unpack(memoryview(data)[SHORT_SIZE:]))
+        for row in rows:
+            if row[0] != SearchResponse.ID or row[1] != _REPLY_PAYLOAD:
+                return None
+        return rows
 
     def recv(self, data: bytes, address: Address) -> list[Command]:
         """The commands of a datagram, not yet policed. What cannot be read ends it: what came before it stands.

@@ -19,12 +19,26 @@ NOWHERE = -1.0  # the home of a name that was found or removed, or is just being
 class SearchName:
     """One name that is searched for."""
 
-    __slots__ = ("asks", "cid", "first_asked", "found", "home", "host", "last_asked", "level", "name", "number", "size")
+    __slots__ = (
+        "asks",
+        "cid",
+        "first_asked",
+        "found",
+        "home",
+        "host",
+        "last_asked",
+        "level",
+        "message",
+        "name",
+        "number",
+        "size",
+    )
 
-    def __init__(self, cid: int, name: str, size: int) -> None:
+    def __init__(self, cid: int, name: str, message: bytes) -> None:
         self.cid = cid
         self.name = name
-        self.size = size  # of its SEARCH message
+        self.message = message  # that asks for it
+        self.size = len(message)
         self.home = NOWHERE  # the moment of a calendar's slot, or the (negative) home of a queue
         self.level = 0  # which period follows the next asking
         self.host = ""  # where it was last served

@@ -30,7 +30,10 @@ from typing import NamedTuple
 from caclient.dbr.text import to_bytes
 from caclient.errors import BadValueError
 from caclient.protocol.budgets import FIRST_PERIOD, AnswerTime, Silence, TokenBucket, Window
+from caclient.protocol.commands import MINOR_VERSION, SearchRequest
+from caclient.protocol.header import SHORT
 from caclient.protocol.queues import NOWHERE, Calendar, Queue, SearchName
+from caclient.protocol.requests import DO_NOT_REPLY
 
 JITTER = 0.25  # a period is shortened by up to this part
 GATHER = 0.002
@@ -125,10 +128,10 @@ class SearchSchedule:
 
         :raises BadValueError: if the name is empty, or no datagram can hold it.
         """
-        size = message_size(name, self._room)
+        message = search_message(name, cid, self._room)
         if cid in self._names:
             self.remove(cid)
-        self._names[cid] = SearchName(cid, name, size)
+        self._names[cid] = SearchName(cid, name, message)
         self.again(cid, now, delay, host)
 
     def asks_for(self, cid: int) -> bool:
@@ -231,8 +234,8 @@ class SearchSchedule:
                 self._hurried_at.pop(entry.host, None)
             entry.host = ""
 
-    def due(self, now: float) -> list[list[tuple[int, str]]]:
-        """What to ask for now: for each datagram its (cid, name) pairs. Counts as asked."""
+    def due(self, now: float) -> list[list[SearchName]]:
+        """What to ask for now: the names of each datagram. Counts as asked."""
         self._wake(now)
         datagrams = []
         for queue in self._queues.values():
@@ -240,7 +243,7 @@ class SearchSchedule:
                 if queue is self._new:
                     self._number(batch)
                 self._refile(batch, now)
-                datagrams.append([(name.cid, name.name) for name in batch])
+                datagrams.append(batch)
         return datagrams
 
     def next_due(self) -> float | None:
@@ -334,13 +337,21 @@ def message_size(name: str, room: int = MAX_DATAGRAM - HEADER_SIZE) -> int:
 
     :raises BadValueError: if the name is empty, or no datagram can hold it.
     """
-    if not name:
+    return len(search_message(name, 0, room))
+
+
+def search_message(name: str, cid: int, room: int = MAX_DATAGRAM - HEADER_SIZE) -> bytes:
+    """The SEARCH message for a name as it goes over the wire: header, name, at least one NUL, padding.
+
+    :raises BadValueError: if the name is empty, or no datagram can hold it.
+    """
+    raw = to_bytes(name)
+    size = len(raw) + 8 & ~7
+    if not raw or raw[0] == 0:
         raise BadValueError("an empty name cannot be searched for")
-    length = len(name) if name.isascii() else len(to_bytes(name))
-    size = HEADER_SIZE + (length + 8 & ~7)
-    if size > room:
+    if HEADER_SIZE + size > room:
         raise BadValueError(f"name of {len(name)} characters does not fit a search datagram: {name[:40]!r}...")
-    return size
+    return SHORT.pack(SearchRequest.ID, size, DO_NOT_REPLY, MINOR_VERSION, cid, cid) + raw.ljust(size, b"\0")
 
 
 def _steps(max_period: float) -> list[tuple[float, float]]:

@@ -18,6 +18,7 @@ from caclient.engine.nameservers import NameServers
 from caclient.engine.searches import Searches
 from caclient.errors import DisconnectedError
 from caclient.protocol.commands import SearchRequest, SearchResponse, VersionRequest, VersionResponse
+from caclient.protocol.queues import SearchName
 from tests.engine.peers import PATIENCE, Peer, Rider, on_engine, settle, until
 
 
@@ -95,7 +96,7 @@ def test_a_name_is_found_by_tcp(client, peer, loop):
 def test_a_server_is_asked_only_when_it_has_told_a_version_that_can(client, peer, loop):
     one = client(peer.address)
     server = one.servers.servers[0]
-    requests = [SearchRequest("x", 1)]
+    requests = [SearchName(1, "x", b"")]
     on_engine(loop, server.ask, requests)  # not connected yet
     peer.accept()
     peer.say(VersionResponse(11))
@@ -136,7 +137,7 @@ def test_a_circuit_that_has_just_gone_is_passed_over(client, peer, loop, monkeyp
         raise DisconnectedError("just now")
 
     monkeypatch.setattr(circuit, "enqueue", gone)
-    on_engine(loop, one.servers.ask, [SearchRequest("x", 1)])
+    on_engine(loop, one.servers.ask, [SearchName(1, "x", b"")])
     assert circuit.pending == 0
 
 
@@ -234,7 +235,7 @@ def test_a_server_that_hangs_is_begun_anew_unless_channels_wait_for_it(client, p
     for _ in range(others):
         circuit.riders[Rider()] = None
     on_engine(loop, circuit._set_unresponsive)
-    on_engine(loop, server.ask, [SearchRequest("x", 1)])
+    on_engine(loop, server.ask, [SearchName(1, "x", b"")])
     assert circuit.pending == 0
     assert circuit.state is (State.UNRESPONSIVE if others else State.CLOSED)
     server.circuit_responsive()

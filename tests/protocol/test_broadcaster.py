@@ -25,6 +25,7 @@ from caclient.protocol.commands import (
     VersionResponse,
 )
 from caclient.protocol.header import Header
+from caclient.protocol.search import search_message
 
 HERE = ("192.0.2.1", 5064)
 
@@ -151,3 +152,63 @@ def test_65_kb_of_rubbish_cost_bounded_time(byte: int) -> None:
     except RemoteProtocolError:
         pass
     assert time.perf_counter() - begin < 1
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**32 - 1), NAMES), min_size=1, max_size=20))
+def test_ready_searches_are_what_the_commands_would_be(pairs: list[tuple[int, str]]) -> None:
+    """The quick way of the engine and the policed one say the same."""
+    ready, policed = Broadcaster(our_role=CLIENT), Broadcaster(our_role=CLIENT)
+    for _ in range(3):
+        datagram = ready.search_ready([search_message(name, cid, 10_000) for cid, name in pairs])
+        assert datagram == policed.search(*pairs)
+    _, *searches = Broadcaster(our_role=SERVER).receive(datagram, HERE)
+    assert [(search.cid, search.name) for search in searches] == pairs  # type: ignore[attr-defined]
+
+
+REPLIES = st.builds(
+    SearchResponse,
+    st.integers(0, 65535),
+    st.sampled_from([None, "192.0.2.77", "0.0.0.0", "255.255.255.255"]),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([13, 11]),
+)
+
+
+@given(st.lists(REPLIES, min_size=1, max_size=40))
+def test_rows_of_answers_are_what_the_commands_say(replies: list[SearchResponse]) -> None:
+    datagram = Broadcaster(our_role=SERVER).send(VersionResponse(13), *replies)
+    rows = Broadcaster.answers(datagram)
+    assert rows is not None
+    commands = Broadcaster(our_role=CLIENT).receive(datagram, HERE)[1:]
+    assert [(row[2], row[4], row[5]) for row in rows] == [(c.port, c.parameter1, c.cid) for c in commands]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "datagram",
+    [
+        b"",
+        bytes(15),
+        VersionResponse(13).to_bytes(),
+        SearchResponse(1, None, 2).to_bytes(),
+        VersionResponse(13).to_bytes() + SearchResponse(1, None, 2, None).to_bytes(),
+        VersionResponse(13).to_bytes() + SearchResponse(1, None, 2).to_bytes() + b"x",
+        VersionResponse(13).to_bytes()
+        + SearchResponse(1, None, 2).to_bytes()
+        + NotFoundResponse(13, 3).to_bytes()
+        + bytes(8),
+        Beacon(13, 5064, 1).to_bytes() + SearchResponse(1, None, 2).to_bytes(),
+    ],
+)
+def test_anything_else_goes_the_policed_way(datagram: bytes) -> None:
+    assert Broadcaster.answers(datagram) is None
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_no_datagram_makes_the_rows_fail(rubbish: bytes, begins_well: bool) -> None:
+    datagram = VersionResponse(13).to_bytes() + rubbish if begins_well else rubbish
+    rows = Broadcaster.answers(datagram)
+    if rows is not None:
+        assert len(Broadcaster(our_role=CLIENT).receive(datagram, HERE)) == len(rows) + 1

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from caclient.errors import BadValueError
+from caclient.protocol.commands import SearchRequest
 from caclient.protocol.search import (
     DEALT_AFTER,
     FIRST_PERIOD,
@@ -25,6 +26,7 @@ from caclient.protocol.search import (
     SWEEP_ABOVE,
     Attempts,
     SearchSchedule,
+    search_message,
 )
 
 
@@ -32,12 +34,17 @@ def schedule(max_period=300.0, **options):
     return SearchSchedule(max_period, Random(7), **options)
 
 
+def due(searches, now):
+    """What is to be asked now, each datagram as its (cid, name) pairs."""
+    return [[(name.cid, name.name) for name in datagram] for datagram in searches.due(now)]
+
+
 def run(searches, until, now=0.0, asked=None):
     """Call due() whenever it wants to be called, up to a moment; gives [(now, datagram), ...]."""
     sent = [] if asked is None else asked
     while (moment := searches.next_due()) is not None and moment <= until:
         now = max(now, moment)
-        sent.extend((now, datagram) for datagram in searches.due(now))
+        sent.extend((now, datagram) for datagram in due(searches, now))
     return sent
 
 
@@ -58,13 +65,13 @@ class TestOneName:
     def test_is_asked_for_at_once(self):
         searches = schedule()
         assert searches.next_due() is None
-        assert searches.due(0.0) == []
+        assert due(searches, 0.0) == []
         searches.add(1, "a", 5.0)
         assert 1 in searches
         assert len(searches) == 1
         assert searches.attempts(1) == Attempts(0, None, None)
         assert searches.next_due() == 5.0
-        assert searches.due(5.0) == [[(1, "a")]]
+        assert due(searches, 5.0) == [[(1, "a")]]
         assert searches.attempts(1) == (1, 5.0, 5.0)
 
     def test_is_asked_for_again_after_doubling_periods(self):
@@ -89,7 +96,7 @@ class TestOneName:
         searches = schedule()
         searches.add(1, "a", 0.0)
         assert searches.asks_for(1)
-        searches.due(0.0)
+        due(searches, 0.0)
         assert searches.found(1, 0.01) is True
         assert searches.found(1, 0.01) is False
         assert not searches.asks_for(1)
@@ -102,7 +109,7 @@ class TestOneName:
         """The answer may have been a forgery, or the server hangs."""
         searches = schedule()
         searches.add(1, "a", 0.0)
-        searches.due(0.0)
+        due(searches, 0.0)
         searches.found(1, 0.01)
         moments = [now for now, _ in run(searches, 100.0)]
         assert HESITATION <= moments[0] - 0.01 <= HESITATION + HESITATION_SLOT
@@ -114,7 +121,7 @@ class TestOneName:
     def test_whose_answer_led_nowhere_is_asked_for_quickly_again(self):
         searches = schedule()
         searches.add(1, "a", 0.0)
-        searches.due(0.0)
+        due(searches, 0.0)
         searches.found(1, 0.01)
         searches.again(1, 0.02, delay=0.1)
         assert not searches.asks_for(1)
@@ -130,7 +137,7 @@ class TestOneName:
         searches = schedule()
         for cid in range(40):
             searches.add(cid, "a", cid * 1.0)
-            searches.due(cid * 1.0)
+            due(searches, cid * 1.0)
             searches.found(cid, cid * 1.0 + 0.2)
             searches.remove(cid)
         assert searches.answer_time == pytest.approx(0.2)
@@ -151,7 +158,7 @@ class TestOneName:
         searches = schedule()
         searches.add(1, "a", 0.0)
         if asked:
-            searches.due(0.0)
+            due(searches, 0.0)
         assert searches.remove(1) is True
         assert searches.remove(1) is False
         assert run(searches, 100.0) == []
@@ -162,16 +169,16 @@ class TestOneName:
         searches.add(1, "a", 0.0)
         run(searches, 10.0)
         searches.add(1, "b", 10.0)
-        assert searches.due(10.0) == [[(1, "b")]]
+        assert due(searches, 10.0) == [[(1, "b")]]
         assert searches.attempts(1).asks == 1
         assert len(searches) == 1
 
     def test_can_wait_before_it_is_asked_for(self):
         searches = schedule()
         searches.add(1, "a", 0.0, delay=3.0)
-        assert searches.due(0.0) == []
+        assert due(searches, 0.0) == []
         assert searches.next_due() == 3.0
-        assert searches.due(3.0) == [[(1, "a")]]
+        assert due(searches, 3.0) == [[(1, "a")]]
 
     @pytest.mark.parametrize("name", ["", "x" * 992, "é" * 500])
     def test_that_no_datagram_can_hold_is_refused(self, name):
@@ -183,8 +190,12 @@ class TestOneName:
     def test_that_just_fits_is_asked_for(self):
         searches = schedule()
         searches.add(1, "x" * 991, 0.0)
-        (datagram,) = searches.due(0.0)
+        (datagram,) = due(searches, 0.0)
         assert size(datagram) == MAX_DATAGRAM
+
+    @given(st.text(min_size=1, max_size=60).filter(lambda name: "\0" not in name), st.integers(0, 2**32 - 1))
+    def test_is_asked_for_as_the_command_would(self, name, cid):
+        assert search_message(name, cid) == SearchRequest(name, cid).to_bytes()
 
     def test_jitter_differs(self):
         moments = set()
@@ -210,27 +221,27 @@ class TestPacking:
     def test_while_others_are_under_way_a_name_waits_a_moment_for_company(self):
         searches = schedule()
         searches.add(1, "a", 0.0)
-        searches.due(0.0)
+        due(searches, 0.0)
         searches.add(2, "b", 0.0)
-        assert searches.due(0.0) == []
+        assert due(searches, 0.0) == []
         assert searches.next_due() == GATHER
         searches.add(3, "c", 0.001)
-        assert searches.due(GATHER) == [[(2, "b"), (3, "c")]]
+        assert due(searches, GATHER) == [[(2, "b"), (3, "c")]]
 
     def test_with_all_answered_a_name_goes_at_once(self):
         searches = schedule()
         searches.add(1, "a", 0.0)
-        searches.due(0.0)
+        due(searches, 0.0)
         searches.add(2, "b", 0.0005)
         searches.found(1, 0.001)
-        assert searches.due(0.001) == [[(2, "b")]]
+        assert due(searches, 0.001) == [[(2, "b")]]
 
     def test_a_full_datagram_does_not_wait(self):
         searches = schedule()
         searches.add(1000, "a", 0.0)
-        searches.due(0.0)
+        due(searches, 0.0)
         fill(searches, range(40))
-        assert [len(datagram) for datagram in searches.due(0.0)] == [21]
+        assert [len(datagram) for datagram in due(searches, 0.0)] == [21]
 
     def test_names_asked_for_together_stay_together_but_are_dealt_out_once(self):
         """Something may swallow datagrams of that size, or one of the names be what no server can bear."""
@@ -254,7 +265,7 @@ class TestPacking:
         now = 0.0
         while living and now < 2.0:
             now = searches.next_due()
-            for datagram in searches.due(now):
+            for datagram in due(searches, now):
                 found = {cid for cid, _ in datagram}
                 if 7 not in found:
                     living -= found
@@ -288,7 +299,7 @@ class TestDeadNames:
         searches, _ = crowded
         assert searches.window == 16
         fill(searches, range(20_000, 20_010), now=60.0)
-        assert set(range(20_000, 20_010)) <= cids((60.0, datagram) for datagram in searches.due(60.0)).keys()
+        assert set(range(20_000, 20_010)) <= cids((60.0, datagram) for datagram in due(searches, 60.0)).keys()
 
     def test_are_paid_from_a_budget(self, crowded):
         _, sent = crowded
@@ -299,7 +310,7 @@ class TestDeadNames:
     def test_new_names_among_many_never_asked_do_not_wait_for_all(self):
         searches = schedule()
         fill(searches, range(100_000))
-        searches.due(0.0)
+        due(searches, 0.0)
         fill(searches, range(200_000, 200_010), now=0.0)
         assert set(range(200_000, 200_010)) <= cids(run(searches, 0.011)).keys()
 
@@ -359,7 +370,7 @@ class TestEconomy:
     def test_a_window_that_answers_have_opened_stays_open(self):
         searches = schedule()
         fill(searches, range(100))
-        for datagram in searches.due(0.0):
+        for datagram in due(searches, 0.0):
             for cid, _ in datagram:
                 searches.found(cid, 0.001)
         searches.share(10)
@@ -425,9 +436,9 @@ class TestHurry:
 
     def test_asks_at_once_and_starts_their_periods_afresh(self, waiting):
         waiting.hurry("10.0.0.8", 1000.0)
-        assert waiting.due(1000.0) == []
+        assert due(waiting, 1000.0) == []
         waiting.hurry(self.HOST, 1000.0)
-        (datagram,) = waiting.due(1000.0)
+        (datagram,) = due(waiting, 1000.0)
         assert {cid for cid, _ in datagram} == {3, 4}
         sent = run(waiting, 1000.5, now=1000.0)
         assert cids(sent)[3] >= 3
@@ -437,15 +448,15 @@ class TestHurry:
         searches = schedule()
         searches.add(1, "a", 0.0, host=self.HOST)
         searches.hurry(self.HOST, 0.0)
-        assert searches.due(0.0) == [[(1, "a")]]
+        assert due(searches, 0.0) == [[(1, "a")]]
 
     def test_of_names_asked_for_just_now_changes_nothing(self):
         searches = schedule()
         searches.add(1, "a", 0.0, host=self.HOST)
-        searches.due(0.0)
-        due = searches.next_due()
+        due(searches, 0.0)
+        later = searches.next_due()
         searches.hurry(self.HOST, JUST_NOW / 2)
-        assert searches.next_due() == due
+        assert searches.next_due() == later
 
     def test_of_names_that_wait_for_the_budget(self):
         searches = schedule(retry_rate=0.1)
@@ -461,7 +472,7 @@ class TestHurry:
         for step in range(100):
             now = 1000.0 + step * 0.01
             waiting.hurry(self.HOST, now)
-            moments += [now for datagram in waiting.due(now) for cid, _ in datagram if cid == 3]
+            moments += [now for datagram in due(waiting, now) for cid, _ in datagram if cid == 3]
         assert len(moments) < 10
         later = [now for now, datagram in run(waiting, 1002.0, now=1000.99) for cid, _ in datagram if cid == 3]
         assert later  # asked for since the last of them
@@ -500,7 +511,7 @@ class TestRoom:
         searches = schedule()
         for cid in range(20 * SWEEP_ABOVE):
             searches.add(cid, "name", cid * 1e-3)
-            searches.due(cid * 1e-3)
+            due(searches, cid * 1e-3)
             searches.remove(cid)
         kept = sum(map(len, searches._calendar._slots.values())) + len(searches._new)
         assert kept <= SWEEP_ABOVE + 1
@@ -586,7 +597,7 @@ class Checked:
         end = self.now + seconds
         while (moment := self.searches.next_due()) is not None and moment <= end:
             self.now = max(self.now, moment)
-            for datagram in self.searches.due(self.now):
+            for datagram in due(self.searches, self.now):
                 self.check(datagram)
             assert (self.searches.next_due() or end + 1) > self.now  # it does not spin
         self.now = end
@@ -643,15 +654,15 @@ class Network:
         now, found_at = 0.0, {}
         while len(found_at) < len(self.live):
             reply = self.replies[0][0] if self.replies else until
-            due = searches.next_due()
-            now = max(now, reply if due is None else min(reply, due))
+            moment = searches.next_due()
+            now = max(now, reply if moment is None else min(reply, moment))
             assert now < until, f"{len(found_at)} of {len(self.live)} found"
             while self.replies and self.replies[0][0] <= now:
                 for cid in heappop(self.replies)[1]:
                     if searches.found(cid, now):
                         searches.remove(cid)
                         found_at[cid] = now
-            for datagram in searches.due(now):
+            for datagram in due(searches, now):
                 self.send(datagram, now)
         return now
 
@@ -681,13 +692,13 @@ class TestNetwork:
     def test_a_loss_makes_the_window_smaller(self):
         searches = schedule()
         fill(searches, range(28 * 16))
-        first, *others = searches.due(0.0)
+        first, *others = due(searches, 0.0)
         for datagram in others[:-1]:
             for cid, _ in datagram:
                 searches.found(cid, 0.001)
         grown = searches.window
         fill(searches, [10_000], now=0.01)
-        searches.due(0.012)
+        due(searches, 0.012)
         run(searches, 0.08, now=0.012)
         searches.found(first[0][0], 0.08)
         assert grown == 16 + len(others) - 1
