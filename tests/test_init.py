@@ -38,7 +38,7 @@ class Watched(socket.socket):
 socket.socket = Watched
 import caclient
 assert made == [] and threading.active_count() == 1, (made, threading.enumerate())
-assert caclient.client.context._default is None
+assert caclient.client.default._default is None
 print(caclient.__version__)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)

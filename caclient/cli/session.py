@@ -117,7 +117,7 @@ class Session:
         channels, bad = [], []
         for name in names:
             try:
-                channels.append(self.context.channel(name, priority))
+                channels.append(self.context._home.names.stay(name, priority))
             except BadValueError:
                 bad.append(name)
         if bad:
@@ -174,7 +174,7 @@ class Session:
     def settle(self) -> None:
         """Have said on standard error what was to be said so far."""
         said = new_signal()
-        self.context.runtime.log.push(lambda _: said.release(), None)
+        self.context._home.runtime.log.push(lambda _: said.release(), None)
         await_signal(said, time.monotonic() + _SETTLE)
 
     def subscribe(
@@ -183,7 +183,7 @@ class Session:
         """Every event of all channels, in the order in which they come; *wanted* chooses type and count of each."""
         events = Events()
         for place, channel in enumerate(channels):
-            self.context.runtime.on_engine(_watch, channel, place, wanted, mask, events)
+            self.context._home.runtime.on_engine(_watch, channel, place, wanted, mask, events)
         return events
 
     def report(self) -> str:

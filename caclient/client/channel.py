@@ -203,7 +203,7 @@ class Channel:
             return True
         self.runtime.wake()
         signal = new_signal()
-        if not self.runtime.closed and self.await_ready(signal):
+        if self.await_ready(signal) and not self.runtime.closed:  # who closes it sees the signal, or is seen
             try:
                 with self.runtime.lanes.blocking():
                     await_signal(signal, deadline)
@@ -723,15 +723,16 @@ class Channel:
         if was_ready:
             self._tell(connected=False)
 
-    def forget_circuit(self) -> list[tuple[Monitor, int]]:
-        """In a forked child: the circuit is the parent's, and the callbacks; how many there were. *The only thread.*"""
+    def forget_circuit(self) -> None:
+        """In a forked child: the circuit is the parent's, and so are the callbacks. *The only thread.*"""
         if self.state is not State.CLOSED:
             self.state = State.SEARCHING
             self.note = "the process was forked"
             self.circuit = self.core = self.row = self.waiters = None
             self.listeners = self.access_listeners = ()
             self._subscriptions_lost()
-        return [(monitor, monitor.orphan()) for monitor in self.monitors]
+        for monitor in self.monitors:
+            monitor.users -= monitor.orphan()
 
     def _clear(self, circuit: Circuit, sid: int) -> None:
         circuit.dismiss(ClearChannelRequest(sid, self.cid))

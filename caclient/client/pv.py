@@ -10,8 +10,9 @@ from typing_extensions import Self
 
 from caclient.client.channel import Channel
 from caclient.client.channel import State as ChannelState
-from caclient.client.context import Context, default_context
-from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates
+from caclient.client.default import Handle, current, lease_like, settings_of
+from caclient.client.home import Home, Lease, Settings
+from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates, auto_monitor_of, subscribe
 from caclient.dbr import AlarmSeverity, AlarmStatus, ControlInfo, Reading
 from caclient.dbr.put import Form, put_form
 from caclient.dbr.types import LIMITS
@@ -55,9 +56,9 @@ class PV:
         "_channel",
         "_closed",
         "_connection_callbacks",
-        "_context",
         "_delivered",
         "_lane",
+        "_lease",
         "_monitor",
         "_newest",
         "_subscription",
@@ -77,7 +78,7 @@ class PV:
         auto_monitor: bool | int | None = None,
         priority: int = 0,
         timeout: float = DEFAULT_TIMEOUT,
-        context: Context | None = None,
+        context: Handle | None = None,
     ) -> None:
         self._closed = True  # until there is something to close
         name: Any = pvname  # whatever it is: the context refuses what is no text
@@ -85,7 +86,7 @@ class PV:
         self.priority = priority
         self.timeout = timeout
         self.auto_monitor = auto_monitor
-        self._context = context or default_context()
+        self._lease: Lease = (current() if context is None else context)._lease
         self._lane: Lane | None = None
         self._callbacks: dict[int, _Entry] | None = None
         self._connection_callbacks: list[Callable[..., Any]] | None = None
@@ -96,9 +97,9 @@ class PV:
         self._delivered: Reading | None = None
         """What the callbacks were last given."""
         self._monitor: Monitor | None = None
-        self._channel: Channel = self._context.channel(self.pvname, priority)
-        self._closed = False
-        self._monitor = self._context.auto_monitor(self._channel, auto_monitor)
+        self._channel: Channel
+        self._home.names.join(self, self.pvname, priority)
+        self._monitor = auto_monitor_of(self._channel, auto_monitor)
         if connection_callback is not None:
             self.add_connection_callback(connection_callback)
         if access_callback is not None:
@@ -187,7 +188,7 @@ class PV:
         return self._channel
 
     def _writable_channel(self) -> Channel:
-        if self._context.read_only:
+        if self._home.config.read_only:
             raise ReadOnlyError(
                 f"'{self.pvname}': this context is read-only, nothing was sent; "
                 "to put, make it without read_only=True and unset CACLIENT_READ_ONLY",
@@ -271,7 +272,11 @@ class PV:
         if policy not in ("all", "latest"):
             raise BadValueError(f"'{self.pvname}': policy {policy!r} is neither 'all' nor 'latest'")
         lane = lane or self._runtime.lanes.lane(self.pvname)
-        return self._context.subscribe(channel, callback, lane, policy, mask, runs, on_end)
+        return subscribe(channel, callback, lane, policy, mask, runs, self._detach, on_end)
+
+    def _detach(self, subscription: Subscription) -> None:
+        """A subscription was closed; that it calls this has it hold the PV. *Any thread.*"""
+        subscription.monitor.drop(subscription)
 
     def _check_callable(self, callback: Any) -> None:
         if not callable(callback):
@@ -313,7 +318,7 @@ class PV:
         channel = self._open_channel()
         self._check_callable(callback)
         channel.want_control()
-        with self._context.pv_lock:
+        with self._home.pv_lock:
             lane = self._own_lane()
             callbacks = dict(self._callbacks or {})
             index = max(callbacks, default=-1) + 1 if index is None else index
@@ -328,7 +333,7 @@ class PV:
 
     def remove_callback(self, index: int) -> None:
         """Call it no more; an unknown index is no error. A call that runs is not waited for. *Any thread.*"""
-        with self._context.pv_lock:
+        with self._home.pv_lock:
             callbacks = dict(self._callbacks or {})
             callbacks.pop(index, None)
             self._callbacks = callbacks or None
@@ -337,7 +342,7 @@ class PV:
 
     def clear_callbacks(self) -> None:
         """Remove all value callbacks. *Any thread.*"""
-        with self._context.pv_lock:
+        with self._home.pv_lock:
             self._callbacks = None
             self._end_subscription()
 
@@ -350,7 +355,7 @@ class PV:
         """Call ``callback(pvname=, conn=, pv=)`` on each change, and at once if the PV is connected. *Any thread.*"""
         self._open_channel()
         self._check_callable(callback)
-        with self._context.pv_lock:
+        with self._home.pv_lock:
             lane = self._own_lane()
         self._runtime.on_engine(self._listen, callback, lane)
 
@@ -358,9 +363,13 @@ class PV:
         """Call ``callback(read_access, write_access, pv=)`` on each change, and at once if connected. *Any thread.*"""
         self._open_channel()
         self._check_callable(callback)
-        with self._context.pv_lock:
+        with self._home.pv_lock:
             lane = self._own_lane()
         self._runtime.on_engine(self._listen_access, callback, lane)
+
+    @property
+    def _home(self) -> Home:
+        return self._lease.home
 
     @property
     def _runtime(self) -> Runtime:
@@ -598,14 +607,20 @@ class PV:
 
     def close(self) -> None:
         """Call no callback any more, and let the server forget the channel if nobody else uses it. *Any thread.*"""
-        with self._context.pv_lock:
+        with self._home.pv_lock:
             if self._closed:
                 return
             self._closed = True
             self._callbacks = None
             self._end_subscription()
         self._runtime.loop.call_soon(self._stop_listening)
-        self._context.release(self._channel, self._monitor)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give back what this PV has used. Takes no lock. *Any thread.*"""
+        if self._monitor is not None:
+            self._runtime.loop.call_soon(self._monitor.let_go)
+        self._home.names.leave(self._channel)
 
     disconnect = close
 
@@ -628,10 +643,10 @@ class PV:
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
-            self._context.release(self._channel, self._monitor)
+            self._leave()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self.pvname, self.priority, self.auto_monitor, self.timeout, self._context)
+        return _rebuild, (self.pvname, self.priority, self.auto_monitor, self.timeout, settings_of(self._lease))
 
     def __repr__(self) -> str:
         channel = self._channel
@@ -642,8 +657,21 @@ class PV:
         return f"<PV {self.pvname!r}: {state}, {shape}, {self.access}, {self.host}>"
 
 
-def _rebuild(pvname: str, priority: int, auto_monitor: bool | int | None, timeout: float, context: Context) -> PV:
-    """What a pickled PV becomes: the same name in the same kind of context, without its callbacks."""
+class _Tenant:
+    """Who has a lease, as a handle."""
+
+    __slots__ = ("_lease", "closed")
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self.closed = False
+
+
+def _rebuild(
+    pvname: str, priority: int, auto_monitor: bool | int | None, timeout: float, settings: Settings | None
+) -> PV:
+    """What a pickled PV becomes: the same name in a home of the same settings, without its callbacks."""
+    context = _Tenant(lease_like(settings))
     return PV(pvname, priority=priority, auto_monitor=auto_monitor, timeout=timeout, context=context)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import Self
 
 if TYPE_CHECKING:
-    from caclient.client.context import Context
+    from caclient.client.home import Home
     from caclient.engine.circuits import Circuit
 
 
@@ -84,36 +84,36 @@ class Report:
     repeater: str
 
     @classmethod
-    def of(cls, context: Context) -> Self:
-        """A context as it stands. *Any thread.*"""
+    def of(cls, home: Home) -> Self:
+        """A home as it stands. *Any thread.*"""
         now = time.monotonic()
-        channels = context.channels()
+        channels = home.names.all()
         states: dict[str, int] = {}
         for channel in channels:
             states[channel.state.value] = states.get(channel.state.value, 0) + 1
         sinks = [sink for channel in channels for monitor in channel.monitors for sink in monitor.sinks]
-        waiting, workers = context.runtime.lanes.depth()
-        searches = context.searches
+        waiting, workers = home.runtime.lanes.depth()
+        searches = home.searches
         return cls(
-            circuits=tuple(CircuitReport.of(circuit, now) for circuit in context.pool.all()),
+            circuits=tuple(CircuitReport.of(circuit, now) for circuit in home.pool.all()),
             channels=states,
             searching=tuple(channel.name for channel in channels if channel.state.value == "searching"),
             searches_sent=searches.datagrams_sent,
             destinations=tuple(f"{host}:{port}" for host, port in searches.destinations),
-            name_servers=tuple(context.name_servers.describe()),
+            name_servers=tuple(home.name_servers.describe()),
             search_failures={f"{host}:{port}": why for (host, port), why in list(searches.failures.items())},
-            duplicates=dict(context.duplicates),
-            refusing={f"{host}:{port}": count for (host, port), count in context.pool.refusing().items()},
+            duplicates=dict(home.names.duplicates),
+            refusing={f"{host}:{port}": count for (host, port), count in home.pool.refusing().items()},
             lanes_waiting=waiting,
             workers=workers,
             subscriptions=len(sinks),
             pending=sum(sink.pending for sink in sinks),
             dropped=sum(sink.dropped for sink in sinks),
             callback_errors=sum(sink.errors for sink in sinks),
-            wakeups=context.runtime.loop.wakeups,
-            engine_lag=context.runtime.loop.lag,
+            wakeups=home.runtime.loop.wakeups,
+            engine_lag=home.runtime.loop.lag,
             beacons_from=len(searches.beacons),
-            repeater="serving" if context.repeater.serving else "registered" if context.repeater.confirmed else "none",
+            repeater="serving" if home.repeater.serving else "registered" if home.repeater.confirmed else "none",
         )
 
     def __str__(self) -> str:

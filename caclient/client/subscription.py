@@ -27,7 +27,7 @@ from caclient.client.request import FreshRequest, Rendezvous
 from caclient.dbr import ChannelType, Reading, Reason
 from caclient.engine.lanes import Lane, report_error
 from caclient.engine.signals import await_signal, new_signal
-from caclient.errors import CAError, CATimeoutError, DecodeError, DisconnectedError
+from caclient.errors import BadValueError, CAError, CATimeoutError, DecodeError, DisconnectedError
 from caclient.protocol.commands import (
     ErrorResponse,
     EventAddResponse,
@@ -181,6 +181,22 @@ class Monitor:
         for sink in sinks:
             sink.closed = True  # and nobody is told: that takes locks, which a thread of the parent may have held
         return len(sinks)
+
+    def drop(self, sink: Subscription) -> None:
+        """A callback's subscription was closed. *Any thread.*"""
+        self.detach(sink)
+        self.channel.runtime.loop.call_soon(self.let_go)
+
+    def let_go(self) -> None:
+        """A user has gone; with the last, the server is asked to send no more. *Engine thread.*"""
+        channel = self.channel
+        with channel.runtime.lock:
+            self.users -= 1
+            unused = self.users == 0
+            if unused:
+                channel.monitors = tuple(other for other in channel.monitors if other is not self)
+        if unused:
+            self.stop()
 
     def _read(self, data_type: ChannelType, count: int, request: FreshRequest | Rendezvous) -> None:
         """Have an answer sent; if there can be none, the request fails."""
@@ -433,6 +449,70 @@ class Subscription:
     def _put_back(self, readings: list[Reading]) -> None:
         self._taken -= len(readings)
         self._lane.push_front(self._dispatch, (len(readings), readings))
+
+
+def monitor_of(channel: Channel, mask: int) -> Monitor:
+    """The monitor of a mask, with one user more; ``let_go`` takes the user back. *Any thread.*"""
+    with channel.runtime.lock:
+        monitor = next((monitor for monitor in channel.monitors if monitor.mask == mask), None)
+        if monitor is None:
+            monitor = Monitor(channel, mask)
+            channel.monitors = (*channel.monitors, monitor)
+        monitor.users += 1
+    return monitor
+
+
+def auto_monitor_of(channel: Channel, wanted: bool | int | None) -> Monitor | None:
+    """The monitor that keeps a PV's newest reading; None if it is not wanted. *Any thread.*"""
+    if wanted is not None and not wanted:
+        return None
+    monitor = monitor_of(channel, DEFAULT_MASK if wanted is None or wanted is True else _checked(channel, wanted))
+    if wanted is not None:
+        monitor.automatic = False
+    channel.runtime.loop.call_soon(channel.runtime.later, monitor.start)
+    return monitor
+
+
+def subscribe(
+    channel: Channel,
+    callback: Callable[[Any], Any],
+    lane: Lane,
+    policy: str,
+    mask: int,
+    runs: bool,
+    on_close: Callable[[Subscription], None],
+    on_end: Callable[[], None] | None = None,
+) -> Subscription:
+    """A callback on a channel's monitor. *on_end* is called if the home closes. *Any thread.*"""
+    _checked(channel, mask)
+    runtime = channel.runtime
+    runtime.wake()
+    if runtime.closed:
+        raise runtime.closed_error(channel.name)
+    if mask & DBE_PROPERTY:
+        channel.want_control(follow=True)  # ahead of the monitor: its updates then find the metadata changed
+    monitor = monitor_of(channel, mask)
+    subscription = Subscription(monitor, callback, lane, policy, runs, on_close, on_end)
+    runtime.loop.call_soon(_attach, monitor, subscription)
+    if runtime.closed:  # looked at after filing: who closes it has either seen the subscription, or is seen
+        raise runtime.closed_error(channel.name)
+    return subscription
+
+
+def _attach(monitor: Monitor, subscription: Subscription) -> None:
+    if subscription.closed:
+        return
+    if monitor.core_id is None:
+        monitor.attach(subscription)
+        monitor.start()
+    else:
+        monitor.welcome(subscription)
+
+
+def _checked(channel: Channel, mask: Any) -> int:
+    if not isinstance(mask, int) or not 0 < mask < 256:
+        raise BadValueError(f"'{channel.name}': event mask {mask!r} is not in 1..255")
+    return int(mask)
 
 
 class Updates:

@@ -28,6 +28,10 @@ _LASTING: Final = 5.0
 """Seconds that a connection has to last for what failed before it to be forgiven."""
 _STALE: Final = 30.0
 """Seconds after the last failure of an address from which on it is not told of any more: nothing tries it."""
+_STUCK: Final = 0.5
+"""Seconds without any progress after which the end waits for a server no more."""
+_LOOK: Final = 0.005
+"""Seconds between two looks at what has been sent, at the end."""
 _ADDRESSES: Final = 10_000
 """Addresses whose failures are remembered at the most."""
 
@@ -57,6 +61,7 @@ class Pool:
         on_gone: Callable[[Address], None],
     ) -> None:
         self.circuits: dict[tuple[Address, int], Circuit] = {}
+        self._at: dict[Address, dict[int, Circuit]] = {}
         self._runtime = runtime
         self._config = config
         self._on_command = on_command
@@ -80,6 +85,7 @@ class Pool:
                 config.echo_timeout,
             )
             self.circuits[address, priority] = circuit
+            self._at.setdefault(address, {})[priority] = circuit
             user, host = self._runtime.identity
             circuit.open([VersionRequest(priority, MINOR), ClientNameRequest(user), HostNameRequest(host)])
         return circuit
@@ -108,11 +114,33 @@ class Pool:
         if not circuit.riders and circuit.state is not State.CLOSED:
             circuit.close("not needed any more")
 
+    def finish(self, reason: str, deadline: float, on_done: Callable[[], None]) -> None:
+        """End every circuit, once what was put is sent, or nobody takes it, or at the monotonic *deadline*."""
+        self._drain(reason, deadline, on_done, {}, time.monotonic())
+
+    def _drain(
+        self, reason: str, deadline: float, on_done: Callable[[], None], sent: dict[Circuit, int], moved_at: float
+    ) -> None:
+        now = time.monotonic()
+        waiting = [circuit for circuit in self.all() if circuit.pending]
+        for circuit in waiting:
+            circuit.flush()
+        stuck = {circuit: circuit.bytes_out for circuit in waiting if circuit.pending and circuit.state is State.OPEN}
+        if stuck != sent:
+            moved_at = now
+        if stuck and now < deadline and now - moved_at < _STUCK:
+            self._runtime.loop.call_at(now + _LOOK, lambda: self._drain(reason, deadline, on_done, stuck, moved_at))
+            return
+        for circuit in self.all():
+            circuit.close(reason)
+        on_done()
+
     def abandon(self) -> None:
         """In a forked child: the circuits are the parent's, to whose servers no word is said. *The only thread.*"""
         for circuit in self.circuits.values():
             circuit.abandon()
         self.circuits = {}
+        self._at = {}
         self._failures = {}
         self._dirty = set()
 
@@ -148,13 +176,16 @@ class Pool:
             self._failures.pop(address, None)
         if verdict.vouches or verdict.doubts:
             now = time.monotonic()
-            for circuit in self.circuits.values():
-                if circuit.address == address:
-                    circuit.beacon(now, verdict.vouches)
+            for circuit in self._at.get(address, {}).values():
+                circuit.beacon(now, verdict.vouches)
 
     def _closed(self, circuit: Circuit) -> None:
         if self.circuits.get((circuit.address, circuit.priority)) is circuit:
             del self.circuits[circuit.address, circuit.priority]
+            at = self._at[circuit.address]
+            del at[circuit.priority]
+            if not at:
+                del self._at[circuit.address]
         self._dirty.discard(circuit)
         self._on_gone(circuit.address)
         if circuit.served and time.monotonic() - circuit.opened_at > _LASTING:

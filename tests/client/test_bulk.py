@@ -10,6 +10,7 @@ import pytest
 
 from caclient.client.bulk import get_all, get_values, wait_all
 from caclient.ioc import Record
+from tests.using import context_of
 
 PATIENCE = 20.0
 
@@ -48,7 +49,7 @@ def test_scalars_alone_come_as_plain_numbers(mixed: list[Any]) -> None:
 
 
 def test_what_cannot_be_asked_says_why(mixed: list[Any]) -> None:
-    nobody = mixed[0]._context.pv("nobody", auto_monitor=False)
+    nobody = context_of(mixed[0]).pv("nobody", auto_monitor=False)
     results = get_values([mixed[1], nobody], time.monotonic() + 0.2)
     assert results[0] == 1.0
     assert "not connected" in str(results[1])

@@ -30,12 +30,14 @@ from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
 from tests.faults import FaultServer, Tcp
 from tests.recorder import PATIENCE, Recorder
+from tests.using import Using, channel_of, context_of
 
 
 def engine_idle(context: Context) -> None:
     """Wait until the engine has made the calls that are filed, and what it had logged is logged."""
     done = Recorder()
-    context.loop.call_soon(context.loop.call_soon, context.log.push, done, None)
+    runtime = context._home.runtime
+    runtime.loop.call_soon(runtime.loop.call_soon, runtime.log.push, done, None)
     done.wait(1)
 
 
@@ -47,7 +49,7 @@ def deadline(seconds: float) -> float:
 def channel(serve) -> Channel:
     records = Record("x", 1.5, units="mm", precision=1), Record("array", [1.0, 2.0]), Record("words", ["a"], count=3)
     _, context = serve(*records)
-    channel = context.channel("x")
+    channel = channel_of(context, "x")
     channel.require(deadline(PATIENCE))
     return channel
 
@@ -57,7 +59,7 @@ def channel(serve) -> Channel:
 
 def test_nobody_answers():
     with FaultServer({}) as server, Context(server.client_config()) as context:
-        channel = context.channel("x")
+        channel = channel_of(context, "x")
         with pytest.raises(CATimeoutError) as caught:
             channel.require(deadline(0.2))
         text = str(caught.value)
@@ -68,14 +70,14 @@ def test_nobody_answers():
 def test_somebody_answers_but_accepts_no_connection():
     with FaultServer({"x": 1.0}, tcp=Tcp.NEVER) as server, Context(server.client_config()) as context:
         with pytest.raises(CATimeoutError) as caught:
-            context.channel("x").require(deadline(0.3))
+            channel_of(context, "x").require(deadline(0.3))
         assert f"127.0.0.1:{server.tcp_port} answered the search, TCP connection not up yet" in str(caught.value)
 
 
 def test_a_connection_without_a_channel():
     with FaultServer({"x": 1.0}, tcp=Tcp.SILENT) as server, Context(server.client_config()) as context:
         with pytest.raises(CATimeoutError) as caught:
-            context.channel("x").require(deadline(0.3))
+            channel_of(context, "x").require(deadline(0.3))
         where = f"127.0.0.1:{server.tcp_port}"
         assert f"TCP connection to {where} is up, channel requested, no answer yet" in str(caught.value)
 
@@ -84,7 +86,7 @@ def test_a_server_that_refuses_the_channel():
     with FaultServer({"x": 1.0, "y": 2.0}) as server, Context(server.client_config()) as context:
         server.refuse_channel("x")
         assert context.pv("y").get() == 2.0
-        channel = context.channel("x")
+        channel = channel_of(context, "x")
         server.wait_for(ca.CreateChanRequest, 2)
         with pytest.raises(CATimeoutError, match="answered the search but would not create the channel"):
             channel.require(deadline(0.3))
@@ -92,7 +94,7 @@ def test_a_server_that_refuses_the_channel():
 
 def test_a_request_without_an_answer():
     with FaultServer({"x": 1.0}) as server, Context(server.client_config()) as context:
-        channel = context.channel("x")
+        channel = channel_of(context, "x")
         channel.require(deadline(PATIENCE))
         server.drop("read", times=None)
         with pytest.raises(CATimeoutError) as caught:
@@ -106,7 +108,7 @@ def test_a_request_without_an_answer():
 
 def test_where_it_was_when_nothing_is_known(serve):
     _, context = serve()
-    channel = Channel(context.runtime, context.pool, context, "x", 0, 99)
+    channel = Channel(context._home.runtime, context._home.pool, context._home.names, "x", 0, 99)
     assert channel.circuit_name == "no server"
     channel._move(State.CONNECTING)
     assert "an unknown address answered the search" in channel.progress(0.0)
@@ -123,8 +125,8 @@ def test_reading_by_type_and_count(channel):
 
 
 def test_runs_of_arrays_that_have_one_element(channel):
-    context = channel.finder
-    array, words = context.channel("array"), context.channel("words")
+    context = context_of(channel)
+    array, words = channel_of(context, "array"), channel_of(context, "words")
     for each in (array, words):
         each.require(deadline(PATIENCE))
     numbers = np.zeros(2, run_dtype(ChannelType.TIME_DOUBLE))
@@ -194,14 +196,14 @@ def test_bad_values_name_the_channel(channel):
 
 def test_without_a_channel_there_is_no_metadata(serve):
     _, context = serve()
-    channel = context.channel("nowhere")
+    channel = channel_of(context, "nowhere")
     channel.want_control()
     assert channel.control is None
 
 
 def test_a_read_that_the_server_cannot_do(serve):
     _, context = serve(Record("x", "text"))
-    channel = context.channel("x")
+    channel = channel_of(context, "x")
     with pytest.raises(ChannelAccessError, match="'x': ECA_GETFAIL") as caught:
         channel.read(deadline(PATIENCE), ChannelType.DOUBLE)
     assert caught.value.status.name == "ECA_GETFAIL"
@@ -209,9 +211,9 @@ def test_a_read_that_the_server_cannot_do(serve):
 
 def test_reading_from_a_callback_lets_others_go_on(serve):
     _, context = serve(Record("x", 1.0))
-    channel, done = context.channel("x"), Recorder()
+    channel, done = channel_of(context, "x"), Recorder()
     channel.require(deadline(PATIENCE))
-    lane = context.lanes.lane("test")
+    lane = context._home.runtime.lanes.lane("test")
     lane.push(lambda _: done(channel.read(deadline(PATIENCE)).value), None)
     assert done.wait(1) == [1.0]
 
@@ -221,7 +223,7 @@ def test_reading_from_a_callback_lets_others_go_on(serve):
 
 def test_many_wait_and_some_give_up(serve):
     ioc, context = serve()
-    channel, done = context.channel("x"), Recorder()
+    channel, done = channel_of(context, "x"), Recorder()
     assert not channel.wait_ready(deadline(0.01))
     threads = [threading.Thread(target=lambda: done(channel.wait_ready(deadline(PATIENCE)))) for _ in range(5)]
     for thread in threads:
@@ -252,7 +254,7 @@ def test_found_again_elsewhere_while_the_circuit_is_silent():
     ):
         pv = context.pv("x")
         assert pv.get() == 1.0
-        channel, call = pv.channel, context.loop.call_soon
+        channel, call = pv.channel, context._home.runtime.loop.call_soon
         call(channel.circuit_unresponsive)
         call(channel.circuit_unresponsive)
         call(channel.found, channel.address)
@@ -264,15 +266,15 @@ def test_found_again_elsewhere_while_the_circuit_is_silent():
 
 
 def test_found_while_unresponsive_without_a_circuit(channel):
-    context = channel.finder
-    context.loop.call_soon(channel._move, State.UNRESPONSIVE)
+    context = context_of(channel)
+    context._home.runtime.loop.call_soon(channel._move, State.UNRESPONSIVE)
     engine_idle(context)
     circuit, channel.circuit = channel.circuit, None
-    context.loop.call_soon(channel.found, ("127.0.0.1", 9))
+    context._home.runtime.loop.call_soon(channel.found, ("127.0.0.1", 9))
     engine_idle(context)
     assert channel.state is State.UNRESPONSIVE
     channel.circuit = circuit
-    context.loop.call_soon(channel.circuit_responsive)
+    context._home.runtime.loop.call_soon(channel.circuit_responsive)
     engine_idle(context)
     assert channel.connected
 
@@ -281,34 +283,34 @@ def test_closed_before_the_server_has_made_it():
     with FaultServer({"x": 1.0, "y": 2.0}) as server, Context(server.client_config()) as context:
         assert context.pv("y").get() == 2.0
         server.delay("create", 0.2)
-        context.release(context.channel("x"))
+        Using(context, "x").close()
         server.refuse_channel("x")
         server.wait_until(lambda: not server.circuits)
         server.behave()
         server.accept_channel("x")
         server.delay("create", 0.1)
-        channel = context.channel("x")
+        using = Using(context, "x")
         server.wait_for(ca.CreateChanRequest, 2)
-        context.release(channel)
+        using.close()
         server.wait_for(ca.ClearChannelRequest)
         server.wait_until(lambda: not server.circuits)
 
 
 def test_closing_in_every_state(channel, monkeypatch):
-    context = channel.finder
+    context = context_of(channel)
 
     def gone(*_args: Any) -> None:
         raise DisconnectedError("gone")
 
     monkeypatch.setattr(channel.circuit, "enqueue", gone)
-    for each in (channel, context.channel("nowhere")):
-        context.release(each)
+    for each in (channel, channel_of(context, "nowhere")):
+        context._home.names.leave(each)
         engine_idle(context)
         assert each.state is State.CLOSED
         for late in (each.close, lambda each=each: each.circuit_closed("late"), each.search):
-            context.loop.call_soon(late)
+            context._home.runtime.loop.call_soon(late)
         for command in (ca.AccessRightsResponse(each.cid, AccessRights.READ), ca.CreateChFailResponse(each.cid)):
-            context.loop.call_soon(each.receive, command)
+            context._home.runtime.loop.call_soon(each.receive, command)
         engine_idle(context)
         assert each.state is State.CLOSED
         with pytest.raises(DisconnectedError, match="is not connected: it was closed"):
@@ -316,20 +318,20 @@ def test_closing_in_every_state(channel, monkeypatch):
 
 
 def test_events_that_no_longer_matter(channel):
-    context = channel.finder
+    context = context_of(channel)
     for call in (channel.circuit_open, channel.circuit_responsive):
-        context.loop.call_soon(call)
-    context.loop.call_soon(channel.receive, ca.EchoResponse())
+        context._home.runtime.loop.call_soon(call)
+    context._home.runtime.loop.call_soon(channel.receive, ca.EchoResponse())
     assert context.pv("x").put(1.0) is None
     engine_idle(context)
-    context.loop.call_soon(channel.receive, ca.ServerDisconnResponse(channel.cid))
+    context._home.runtime.loop.call_soon(channel.receive, ca.ServerDisconnResponse(channel.cid))
     engine_idle(context)
     assert channel.wait_ready(deadline(PATIENCE))
 
 
 def test_a_request_is_failed_when_the_server_removes_the_channel():
     with FaultServer({"x": 1.0}) as server, Context(server.client_config()) as context:
-        channel, failed = context.channel("x"), Recorder()
+        channel, failed = channel_of(context, "x"), Recorder()
         channel.require(deadline(PATIENCE))
         server.drop("write", times=None)
         finish = channel.begin_put(ChannelType.DOUBLE, 1, 2.0)
@@ -342,7 +344,7 @@ def test_a_request_is_failed_when_the_server_removes_the_channel():
 
 def test_a_refused_put_is_logged(serve, caplog):
     _, context = serve(Record("x", 1, enum_strings=("a", "b")))
-    channel = context.channel("x")
+    channel = channel_of(context, "x")
     channel.require(deadline(PATIENCE))
     channel.put(ChannelType.STRING, 1, "no such state", deadline(1))
     channel.read(deadline(PATIENCE))
@@ -353,7 +355,7 @@ def test_a_refused_put_is_logged(serve, caplog):
 @pytest.mark.parametrize("rights", [AccessRights.READ, AccessRights.WRITE])
 def test_without_rights(serve, rights):
     _, context = serve(Record("x", 1.0, access=rights))
-    channel = context.channel("x")
+    channel = channel_of(context, "x")
     channel.require(deadline(PATIENCE))
     uses = {
         AccessRights.READ: [
@@ -395,12 +397,12 @@ def test_nonsense_is_blamed_on_the_server(channel, kind):
 
 def test_a_large_array_is_decoded_where_it_lies(serve):
     _, context = serve(Record("x", np.arange(100_000.0)))
-    channel = context.channel("x")
+    channel = channel_of(context, "x")
     assert channel.read(deadline(PATIENCE)).value[-1] == 99_999.0
 
 
 def test_what_the_closed_context_says(channel):
-    channel.finder.close()
+    context_of(channel).close()
     assert channel.state is State.CLOSED
     for use in (lambda: channel.require(deadline(1)), channel._usable):
         with pytest.raises(ContextClosedError):

@@ -16,12 +16,14 @@ import pytest
 import caclient
 from caclient import Config, Context, ContextClosedError
 from caclient.client import context as module
+from caclient.client import default as default_module
 from caclient.engine import pool as pool_module
 from caclient.engine.runtime import Runtime
 from caclient.ioc import IOC, Completion, Record
 from tests.faults import FaultServer, Tcp
 from tests.recorder import PATIENCE, Recorder
 from tests.scripts import Ended, interrupt, run
+from tests.using import context_of
 
 PROMPT = 2.0
 """Seconds within which a program must have ended, on a machine with other things to do."""
@@ -109,7 +111,7 @@ def test_problems_of_the_environment_are_logged(monkeypatch, caplog):
     monkeypatch.setenv("EPICS_CA_CONN_TMO", "soon")
     with Context() as context:
         done = Recorder()
-        context.log.push(done, None)
+        context._home.runtime.log.push(done, None)
         done.wait(1)
     assert "EPICS_CA_CONN_TMO: 'soon' is no number: 30.0 is used" in caplog.text
 
@@ -120,9 +122,9 @@ def test_the_identity_is_this_users(monkeypatch):
 
     monkeypatch.setattr(caclient.config.getpass, "getuser", nobody)
     with Context(Config.isolated()) as context:
-        assert context.runtime.identity == ("unknown", socket.gethostname())
+        assert context._home.runtime.identity == ("unknown", socket.gethostname())
     with Context(Config.isolated(user="operator", host="console")) as context:
-        assert context.runtime.identity == ("operator", "console")
+        assert context._home.runtime.identity == ("operator", "console")
 
 
 def test_a_context_in_words(serve):
@@ -168,9 +170,9 @@ def test_a_second_server_of_a_name_is_told_once(caplog):
         first = pv.channel.address
         other = two if first[1] == one.tcp_port else one
         for port in (other.tcp_port, 2, 3):
-            context.loop.call_soon(pv.channel.found, ("127.0.0.1", port))
+            context._home.runtime.loop.call_soon(pv.channel.found, ("127.0.0.1", port))
         idle(context)
-        assert context.duplicates == {"x": (first, ("127.0.0.1", other.tcp_port))}
+        assert context._home.names.duplicates == {"x": (first, ("127.0.0.1", other.tcp_port))}
     assert caplog.text.count("'x' is served twice: using 127.0.0.1:") == 1
 
 
@@ -178,9 +180,9 @@ def test_the_same_server_by_another_interface_is_no_duplicate(serve):
     _, context = serve(Record("x", 1.0))
     pv = context.pv("x")
     assert pv.wait_for_connection(PATIENCE)
-    context.loop.call_soon(pv.channel.found, ("127.0.0.2", pv.channel.address[1]))
+    context._home.runtime.loop.call_soon(pv.channel.found, ("127.0.0.2", pv.channel.address[1]))
     idle(context)
-    assert context.duplicates == {}
+    assert context._home.names.duplicates == {}
 
 
 def test_a_server_whose_beacons_come_by_two_networks_is_no_duplicate(serve):
@@ -193,18 +195,19 @@ def test_a_server_whose_beacons_come_by_two_networks_is_no_duplicate(serve):
     def heard() -> None:
         for address in (first, second):
             beacon = caclient.Beacon(13, address[1], 41, address[0]).to_bytes()
-            context.searches.received(beacon, address)
+            context._home.searches.received(beacon, address)
         pv.channel.found(second)
 
-    context.loop.call_soon(heard)
+    context._home.runtime.loop.call_soon(heard)
     idle(context)
-    assert context.duplicates == {}
+    assert context._home.names.duplicates == {}
 
 
 def idle(context: Context) -> None:
     """Wait until the engine has made the calls that are filed, and what it had logged is logged."""
     done = Recorder()
-    context.loop.call_soon(context.loop.call_soon, context.log.push, done, None)
+    runtime = context._home.runtime
+    runtime.loop.call_soon(runtime.loop.call_soon, runtime.log.push, done, None)
     done.wait(1)
 
 
@@ -215,9 +218,9 @@ def test_a_server_that_accepts_no_connection_is_left_alone_for_a_while(monkeypat
             pv.get(timeout=0.5)
         assert "refused" in str(caught.value).lower()
         assert len(server.searches) < 20
-        assert list(context.pool.refusing()) == [server.tcp_address]
+        assert list(context._home.pool.refusing()) == [server.tcp_address]
         monkeypatch.setattr(pool_module, "_STALE", -60.0)
-        assert context.pool.refusing() == {}
+        assert context._home.pool.refusing() == {}
         server.move(Tcp.SERVE)
         assert pv.get(timeout=PATIENCE) == 1.0
 
@@ -244,11 +247,11 @@ def test_closing_twice_is_no_error(serve):
 
 WAITS = {
     "get": lambda pv: pv.get(timeout=60),
-    "search": lambda pv: pv._context.pv("nowhere").get(timeout=60),
+    "search": lambda pv: context_of(pv).pv("nowhere").get(timeout=60),
     "put": lambda pv: pv.put(2.0, wait=True),
     "wait_for": lambda pv: pv.wait_for(lambda value: value == 9.0, 60),
     "updates": lambda pv: list(pv.updates(timeout=60)),
-    "connection": lambda pv: pv._context.pv("nowhere").wait_for_connection(60),
+    "connection": lambda pv: context_of(pv).pv("nowhere").wait_for_connection(60),
 }
 
 
@@ -300,7 +303,7 @@ def test_callbacks_that_wait_while_the_context_closes_are_no_news(serve, caplog)
     begun.wait(5)
     context.close()
     ended.wait(5)
-    assert context.lanes.join(PATIENCE)
+    assert context._home.runtime.lanes.join(PATIENCE)
     assert not caplog.records
 
 
@@ -324,7 +327,7 @@ def test_puts_are_flushed_when_the_context_closes(serve):
 
 def test_an_error_on_the_engine_thread_is_logged(serve, caplog):
     _, context = serve(Record("x", 1.0))
-    context.loop.call_soon(lambda: 1 / 0)
+    context._home.runtime.loop.call_soon(lambda: 1 / 0)
     idle(context)
     assert "internal error on the engine thread" in caplog.text
     assert context.pv("x").get() == 1.0
@@ -494,13 +497,13 @@ def test_what_happens_in_a_child_step_by_step(serve):
     pv, subscription = context.pv("x", callback=heard), context.pv("x").subscribe(print)
     dropped = context.pv("x")
     heard.wait(1)
-    context.loop.stop(PATIENCE)
-    context.lanes.close()
-    module._after_fork_in_child()
+    context._home.runtime.loop.stop(PATIENCE)
+    context._home.runtime.lanes.close()
+    default_module._after_fork_in_child()
     assert not pv.connected
     assert subscription.closed
     assert "the process was forked" in pv.channel.progress(0.0)
-    del dropped
+    del dropped, subscription
     assert pv.get() == 1.0
     pv.add_connection_callback(again := Recorder(lambda conn, **_: conn))
     assert again.wait(1) == [True]
@@ -515,20 +518,20 @@ def test_a_context_that_is_closed_in_a_child_before_its_first_use(serve):
     _, context = serve(Record("x", 1.0))
     pv = context.pv("x")
     pv.get()
-    context.loop.stop(PATIENCE)
-    context.lanes.close()
-    context.fall_asleep()
+    context._home.runtime.loop.stop(PATIENCE)
+    context._home.runtime.lanes.close()
+    context._home.fall_asleep()
     context.close()
     with pytest.raises(ContextClosedError):
         pv.get(timeout=60)
-    context.runtime.wake()
-    context.fall_asleep()
+    context._home.runtime.wake()
+    context._home.fall_asleep()
 
 
 def test_what_is_left_open_is_closed_at_exit(serve, monkeypatch):
     _, context = serve()
     monkeypatch.setattr(Runtime, "exiting", False)
-    module._at_exit()
+    default_module._at_exit()
     assert context.closed
     assert Runtime.exiting
 

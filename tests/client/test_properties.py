@@ -16,6 +16,7 @@ from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually
+from tests.using import channel_of
 
 CTRL = ChannelType.CTRL_DOUBLE
 
@@ -163,6 +164,6 @@ def test_a_circuit_that_is_ending_is_not_asked(pair, monkeypatch):
 
 def test_without_a_connection_nothing_is_asked(serve):
     _, context = serve()
-    channel = context.channel("nowhere")
+    channel = channel_of(context, "nowhere")
     channel.want_control()
     assert channel.control is None

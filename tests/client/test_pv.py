@@ -38,6 +38,7 @@ from caclient.protocol import commands as ca
 from tests.faults import FaultServer
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually
+from tests.using import context_of
 
 STATES = ("Idle", "Moving", "Done")
 
@@ -241,7 +242,7 @@ def test_a_refusal_that_nobody_waits_for_is_logged(pv_of, caplog):
     fresh(pv)
     engine_idle(pv_of.context)
     logged = Recorder()
-    pv_of.context.log.push(logged, None)
+    pv_of.context._home.runtime.log.push(logged, None)
     logged.wait(1)
     assert "'enum': a put was refused by the server: ECA_PUTFAIL" in caplog.text
 
@@ -326,7 +327,7 @@ def test_get_sees_ones_own_put(pair):
     for number in range(200):
         pv.put(float(number))
         assert pv.get() == number
-    other = pv._context.pv("x")
+    other = context_of(pv).pv("x")
     pv.put(0.5, wait=True)
     assert (other.get(), pv.get()) == (0.5, 0.5)
     ioc["x"].post(0.75)
@@ -474,7 +475,7 @@ def test_a_name_fits_a_datagram(serve, name, caplog):
 def test_without_write_access(serve):
     ioc, context = serve(Record("x", 1.0, access=AccessRights.READ))
     pv = context.pv("x")
-    user, host = context.runtime.identity
+    user, host = context._home.runtime.identity
     for wait in (False, True):
         with pytest.raises(AccessDeniedError) as caught:
             pv.put(2.0, wait=wait)
@@ -486,7 +487,7 @@ def test_without_write_access(serve):
 def test_without_read_access(serve):
     ioc, context = serve(Record("x", 1.0, access=AccessRights.WRITE))
     pv = context.pv("x")
-    user, host = context.runtime.identity
+    user, host = context._home.runtime.identity
     with pytest.raises(AccessDeniedError, match=f"'x': no read access for {user}@{host}"):
         pv.get()
     assert pv.access == "write-only"
@@ -792,15 +793,15 @@ def test_wait_for_sees_every_update(pair):
         pv.wait_for(lambda value: value == 9.0, 0.05)
     with pytest.raises(ZeroDivisionError):
         pv.wait_for(lambda value: 1 / 0)
-    engine_idle(pv._context)
+    engine_idle(context_of(pv))
     assert ioc.wait_until(lambda ioc: ioc.subscription_count() == 1, PATIENCE)
 
 
 def test_callbacks_added_and_closed_before_the_engine_knows(pair):
     _, pv = pair
-    context, gate = pv._context, threading.Event()
+    context, gate = context_of(pv), threading.Event()
     other, heard = context.pv("x"), Recorder()
-    context.loop.call_soon(gate.wait, PATIENCE)
+    context._home.runtime.loop.call_soon(gate.wait, PATIENCE)
     other.add_connection_callback(lambda **_: heard(1))
     other.add_access_callback(lambda *_args, **_keywords: heard(2))
     other.close()
@@ -812,7 +813,7 @@ def test_callbacks_added_and_closed_before_the_engine_knows(pair):
 
 def test_callbacks_that_were_due_when_the_pv_was_closed(pair):
     _, pv = pair
-    context, gate, started, heard = pv._context, threading.Event(), threading.Event(), Recorder()
+    context, gate, started, heard = context_of(pv), threading.Event(), threading.Event(), Recorder()
     other = context.pv("x")
 
     def block(**_):
@@ -962,7 +963,7 @@ def test_a_closed_pv_calls_nobody(serve):
 def test_a_name_may_be_opened_again(pair):
     _, pv = pair
     for _ in range(5):
-        context = pv._context
+        context = context_of(pv)
         pv.close()
         pv = context.pv("x")
         assert pv.get(timeout=PATIENCE) == 1.0
@@ -970,7 +971,7 @@ def test_a_name_may_be_opened_again(pair):
 
 def test_a_dropped_pv_leaves_the_server(pair):
     ioc, pv = pair
-    context, gone = pv._context, weakref.ref(pv)
+    context, gone = context_of(pv), weakref.ref(pv)
     pv.get()
     del pv
     gc.collect()
@@ -1010,22 +1011,24 @@ def test_churn_leaves_nothing_behind(serve):
     assert ioc.wait_until(lambda ioc: ioc.channel_count() == 0, PATIENCE)
     assert ioc.subscription_count() == 0
     engine_idle(context)
-    assert context.channels() == []
-    eventually(lambda: not any(circuit.core.channels for circuit in list(context.pool.circuits.values())))
+    assert context._home.names.all() == []
+    eventually(lambda: not any(circuit.core.channels for circuit in list(context._home.pool.circuits.values())))
     eventually(lambda: not left_of(context))
 
 
 def left_of(context: Context) -> list[Any]:
     """Objects of the context that are alive; timers hold some of them for a moment longer."""
     gc.collect()
-    left = [each for each in gc.get_objects() if isinstance(each, (PV, Channel, Monitor))]
-    return [each for each in left if context in (getattr(each, name, None) for name in ("_context", "context"))]
+    runtime, everything = context._home.runtime, gc.get_objects()
+    left: list[Any] = [each for each in everything if type(each) is PV and each._runtime is runtime]
+    left += [each for each in everything if type(each) is Channel and each.runtime is runtime]
+    return left + [each for each in everything if type(each) is Monitor and each.channel.runtime is runtime]
 
 
 def engine_idle(context: Context) -> None:
     """Wait until the engine has made the calls that are filed."""
     done = threading.Event()
-    context.loop.call_soon(context.loop.call_soon, done.set)
+    context._home.runtime.loop.call_soon(context._home.runtime.loop.call_soon, done.set)
     assert done.wait(PATIENCE)
 
 
@@ -1040,7 +1043,7 @@ def test_a_pickled_pv_is_the_same_name_in_the_same_kind_of_context(pair):
 def test_use_after_the_context_was_closed(pair):
     _, pv = pair
     pv.wait_for(lambda value: True)
-    pv._context.close()
+    context_of(pv).close()
     for use in (
         pv.get, pv.read, lambda: pv.put(1.0), lambda: pv.put(1.0, wait=True), lambda: pv.begin_put(1.0),
         lambda: pv.subscribe(print), lambda: pv.add_callback(print), lambda: pv.wait_for(bool),

@@ -54,8 +54,10 @@ def test_an_idle_context():
 def test_searches_that_fail_are_shown(serve):
     _, context = serve()
     done = Recorder()
-    context.loop.call_soon(context.searches.failures.__setitem__, ("10.0.0.1", 5064), "Network is unreachable")
-    context.loop.call_soon(done, None)
+    context._home.runtime.loop.call_soon(
+        context._home.searches.failures.__setitem__, ("10.0.0.1", 5064), "Network is unreachable"
+    )
+    context._home.runtime.loop.call_soon(done, None)
     done.wait(1)
     assert "search to 10.0.0.1:5064 fails: Network is unreachable" in str(context.report())
 

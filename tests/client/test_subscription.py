@@ -23,6 +23,7 @@ from caclient.protocol.header import Header
 from caclient.protocol.runs import UpdateRun
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually
+from tests.using import context_of
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_subscriptions_share_one_monitor_until_the_last_has_gone(pair):
     ioc, pv = pair
     pv.close()
     first, second, other = Recorder(), Recorder(), Recorder()
-    context = pv._context
+    context = context_of(pv)
     pv = context.pv("x", auto_monitor=False)
     subscriptions = [pv.subscribe(first), pv.subscribe(second), pv.subscribe(other, mask=module.DBE_ALARM)]
     for each in (first, second, other):
@@ -141,11 +142,11 @@ def test_an_update_that_is_nonsense_is_told_and_harms_nothing(pair, caplog):
     heard = Recorder()
     with pv.subscribe(heard):
         heard.wait(1)
-        monitor, context = pv._monitor, pv._context
+        monitor, context = pv._monitor, context_of(pv)
         for use in (monitor.receive, monitor.receive, monitor.renew, monitor.keep):
-            context.loop.call_soon(use, nonsense())
+            context._home.runtime.loop.call_soon(use, nonsense())
         done = Recorder()
-        context.loop.call_soon(context.log.push, done, None)
+        context._home.runtime.loop.call_soon(context._home.runtime.log.push, done, None)
         done.wait(1)
         ioc["x"].post(5.0)
         assert values(heard.wait(2)) == [0.0, 5.0]
@@ -213,7 +214,7 @@ def test_a_large_array_is_left_alone_unless_asked_for(serve):
     ioc, context = serve(Record("big", np.zeros(70_000)))
     pv, heard = context.pv("big"), Recorder()
     assert pv.get()[0] == 0.0
-    context.loop.call_soon(pv._monitor.start)
+    context._home.runtime.loop.call_soon(pv._monitor.start)
     with pv.subscribe(heard):
         heard.wait(1)
         assert ioc.subscription_count() == 1
@@ -243,7 +244,7 @@ def test_in_a_forked_child_subscriptions_are_the_parents(pair):
         assert monitor.orphan() == 1
         assert subscription.closed
         assert monitor.orphan() == 0
-        pv._context.release(pv.channel, monitor)
+        pv._runtime.loop.call_soon(monitor.let_go)
 
 
 # ---------------------------------------------------------------- all, or the latest
@@ -443,7 +444,7 @@ def test_updates_that_do_not_come(pair):
         next(updates)
         with pytest.raises(CATimeoutError, match=r"'x': no update within 0.05 s"):
             next(updates)
-    nowhere = pv._context.pv("nowhere")
+    nowhere = context_of(pv).pv("nowhere")
     with nowhere.updates(timeout=0.05) as updates, pytest.raises(CATimeoutError, match="'nowhere' not connected after"):
         next(updates)
 
@@ -463,7 +464,7 @@ def test_updates_end_with_the_context(pair):
     _, pv = pair
     updates = pv.updates()
     next(updates)
-    pv._context.close()
+    context_of(pv).close()
     with pytest.raises(ContextClosedError):
         next(updates)
 

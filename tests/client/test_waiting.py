@@ -17,7 +17,7 @@ from tests.recorder import PATIENCE, Recorder
 @pytest.fixture
 def runtime(serve):
     _, context = serve()
-    return context.runtime
+    return context._home.runtime
 
 
 def test_a_signal_comes_or_the_deadline_passes(runtime):

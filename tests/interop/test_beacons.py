@@ -90,7 +90,7 @@ def registered(client: Callable[[], Context]) -> Context | None:
     """A context that has found the repeater; None while that is still starting."""
     context = client()
     eventually(lambda: context.report().repeater != "none")
-    if context.repeater.serving:
+    if context._home.repeater.serving:
         context.close()
         return None
     return context
@@ -108,8 +108,8 @@ def test_one_client_serves_the_others_and_another_takes_over(port: int, client: 
     first.close()
     eventually(lambda: sorted(other.report().repeater for other in others) == ["registered", "registered", "serving"])
     for other in others:
-        heard = other.searches.datagrams_received
-        eventually(lambda other=other, heard=heard: other.searches.datagrams_received > heard + 3)
+        heard = other._home.searches.datagrams_received
+        eventually(lambda other=other, heard=heard: other._home.searches.datagrams_received > heard + 3)
         assert other.pv("x").get() == 1.5
     assert Snapshot.now().children == before.children
 
@@ -118,8 +118,8 @@ def test_a_repeater_that_dies_is_replaced(port: int, client: Callable[[], Contex
     with repeater("ours", port):
         context = eventually(lambda: registered(client), timeout=20)
     eventually(lambda: context.report().repeater == "serving")
-    heard = context.searches.datagrams_received
-    eventually(lambda: context.searches.datagrams_received > heard + 3)
+    heard = context._home.searches.datagrams_received
+    eventually(lambda: context._home.searches.datagrams_received > heard + 3)
 
 
 def test_everything_works_without_any(ioc: IOC) -> None:
@@ -143,7 +143,7 @@ def test_a_restarted_ioc_is_found_at_once_though_the_back_off_is_long(ioc: IOC, 
     eventually(lambda: context.report().beacons_from == 1)
     ioc.stop()
     told.wait_for(True, False)
-    eventually(lambda: context.searches.schedule.attempts(pv.channel.cid).asks >= 8)  # the next is 5 s away
+    eventually(lambda: context._home.searches.schedule.attempts(pv.channel.cid).asks >= 8)  # the next is 5 s away
     ioc.start(tcp_port=0)
     with within(1.0):
         told.wait_for(True, False, True)

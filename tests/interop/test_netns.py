@@ -131,7 +131,7 @@ def test_an_interface_that_appears_later_is_searched(
     network.plug("desk", "one", "10.77.1")
     context = client()
     pv = context.pv("second")
-    eventually(lambda: context.searches.datagrams_sent > 3)
+    eventually(lambda: context._home.searches.datagrams_sent > 3)
     network.plug("desk", "two", "10.77.2")
     ioc("two", Record("second", 2.0))
     assert pv.wait_for_connection(20)
@@ -158,7 +158,7 @@ def test_an_interface_without_a_route_is_told_once_and_hurts_nobody(network: Net
         assert pv.get() == 1.0
         eventually(lambda: messages)
         assert not dead.connected
-        eventually(lambda: context.searches.schedule.attempts(dead.channel.cid).asks > 3)
+        eventually(lambda: context._home.searches.schedule.attempts(dead.channel.cid).asks > 3)
     assert len(messages) == 1 and "10.99.99.99:5064" in messages[0]
     assert list(context.report().search_failures) == ["10.99.99.99:5064"]
 
@@ -170,13 +170,13 @@ def test_beacons_of_a_restarted_ioc_bring_its_pvs_back_at_once(network: Network,
     context = client()
     pv = context.pv("first")
     assert pv.get() == 1.0
-    eventually(lambda: context.searches.beacons.period(("10.77.1.2", 5064)))
+    eventually(lambda: context._home.searches.beacons.period(("10.77.1.2", 5064)))
     connection = Told()
     pv.add_connection_callback(connection)
     connection.wait_for(True)
     server.stop()
     connection.wait_for(True, False)
-    eventually(lambda: context.searches.schedule.attempts(pv.channel.cid).asks >= 7)
+    eventually(lambda: context._home.searches.schedule.attempts(pv.channel.cid).asks >= 7)
     with network.inside("one"):
         server.start()
     with within(1.0):

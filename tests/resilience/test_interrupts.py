@@ -72,7 +72,8 @@ class Stage:
         assert circuit._relay._followers == set(), where
         assert not circuit._relay._lock._is_owned(), where
         assert circuit._relay.threads == {}, where
-        for lock in (self.context.lock, self.context.pv_lock, self.context.lanes._lock):
+        home = self.context._home
+        for lock in (home.runtime.lock, home.pv_lock, home.runtime.lanes._lock):
             assert lock.acquire(timeout=PATIENCE), where
             lock.release()
         self.put(wait=True, timeout=PATIENCE)

@@ -131,10 +131,9 @@ def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
 
     def objects() -> tuple[int, int]:
         gc.collect()
-        channels = [each for each in gc.get_objects() if type(each) is Channel and each.runtime is context.runtime]
-        monitors = [
-            each for each in gc.get_objects() if type(each) is Monitor and each.channel.runtime is context.runtime
-        ]
+        runtime, everything = context._home.runtime, gc.get_objects()
+        channels = [each for each in everything if type(each) is Channel and each.runtime is runtime]
+        monitors = [each for each in everything if type(each) is Monitor and each.channel.runtime is runtime]
         return len(channels), len(monitors)
 
     churn(100)
@@ -144,10 +143,10 @@ def test_churn_leaves_nothing_behind(serve: Serve, connect: Connect) -> None:
     del server.received[:], server.searches[:]
     eventually(lambda: (server.channels, server.subscriptions) == (1, 1))
     eventually(lambda: context.report().channels == {"ready": 1})
-    assert len(context.searches.schedule) == 0
+    assert len(context._home.searches.schedule) == 0
     assert keeps.get(use_monitor=False) == 2.5
     eventually(lambda: objects() == (1, 1))
-    eventually(lambda: len(context.pool.circuits) == 1)
+    eventually(lambda: len(context._home.pool.circuits) == 1)
     assert [left for left in before.left_behind(6.0) if "lane" not in left] == []
 
 

@@ -29,7 +29,7 @@ def test_a_server_is_found_by_tcp_alone(serve: Serve) -> None:
     server = serve({"x": 1.5})
     with ask(server) as context:
         assert context.pv("x").get() == 1.5
-        assert (server.circuits, context.searches.datagrams_sent) == (1, 0)
+        assert (server.circuits, context._home.searches.datagrams_sent) == (1, 0)
 
 
 def test_a_name_server_points_elsewhere(serve: Serve) -> None:
@@ -83,7 +83,7 @@ def test_a_name_server_that_starts_late_is_used(serve: Serve) -> None:
         address = names.tcp_address
     with ask(address) as context:
         pv = context.pv("x")
-        eventually(lambda: context.name_servers.servers[0].note)
+        eventually(lambda: context._home.name_servers.servers[0].note)
         names.point("x", ioc)
         with names:
             assert pv.wait_for_connection(10)

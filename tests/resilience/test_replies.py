@@ -70,7 +70,7 @@ def test_dropped_replies_cost_their_own_requests_only(serve: Serve, connect: Con
         thread.join()
     assert sorted(map(str, results)).count("1.5") == 7
     assert sum(isinstance(result, CATimeoutError) for result in results) == 3
-    (circuit,) = context.pool.circuits.values()
+    (circuit,) = context._home.pool.circuits.values()
     assert circuit.core.ioids == {}
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from caclient import PV, AccessDeniedError, ChannelAccessError, Context, DisconnectedError, caget, caget_many
-from caclient.client.context import _contexts
+from caclient.client.default import _homes
 from caclient.ioc import Completion, Record
 from caclient.protocol import commands as ca
 from tests.faults import FaultServer
@@ -106,7 +106,7 @@ def test_failed_requests_leave_no_entry(serve: Serve, connect: Connect) -> None:
     assert failures == 300
     server.behave()
     assert x.get() == 2.0
-    (circuit,) = context.pool.circuits.values()
+    (circuit,) = context._home.pool.circuits.values()
     assert circuit.core.ioids == {}
     assert len(server.of(ca.WriteNotifyRequest)) == 50  # those without the right were never sent
 
@@ -192,7 +192,7 @@ def test_rights_change_at_run_time(serve: Serve, connect: Connect) -> None:
     rights.wait_for((True, True))
     server.set_access("x", "r")
     rights.wait_for((True, True), (True, False))
-    user, host = context.runtime.identity
+    user, host = context._home.runtime.identity
     said = rf"'x': no write access for {user}@{host} on 127.0.0.1:{server.tcp_port}"
     for wait in (False, True):
         with pytest.raises(AccessDeniedError, match=said):
@@ -244,5 +244,5 @@ def test_one_context_for_any_number_of_convenience_calls(serve: Serve, monkeypat
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(_contexts) == 1
+    assert len(_homes) == 1
     assert (server.circuits, server.channels) == (1, 1)

@@ -29,7 +29,7 @@ def test_address_list_in_all_its_forms(serve: Serve, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("EPICS_CA_CONN_TMO", "")
     with logged() as messages, Context() as context:
         assert context.pv("x").get() == 1.5
-        assert context.searches.destinations == [("127.0.0.1", server.port)]
+        assert context._home.searches.destinations == [("127.0.0.1", server.port)]
         assert context.config.conn_timeout == 30.0
         eventually(lambda: len(messages) >= 2)
     assert any("a,b" in message for message in messages)
@@ -59,8 +59,8 @@ def test_arguments_mean_what_the_variables_mean(serve: Serve, monkeypatch: pytes
     with Context() as by_environment:
         config = by_environment.config
         assert by_environment.pv("x").get() == 1.5
-        assert by_environment.searches.sock is not None
-        ttl = by_environment.searches.sock.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL)
+        assert by_environment._home.searches.sock is not None
+        ttl = by_environment._home.searches.sock.getsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL)
         assert ttl == 7
     for name in settings:
         monkeypatch.delenv(name)
@@ -81,7 +81,7 @@ def test_names_made_in_a_loop_share_full_datagrams(serve: Serve, connect: Connec
     context = connect(server)
     pvs = [context.pv(f"device:{number}:value") for number in range(1000)]
     assert all(pv.wait_for_connection(10) for pv in pvs)
-    assert len(server.searches) / context.searches.datagrams_sent > 12  # 40 names fit one, retries included
+    assert len(server.searches) / context._home.searches.datagrams_sent > 12  # 40 names fit one, retries included
 
 
 def test_ten_thousand_dead_names_do_not_slow_a_live_one(serve: Serve, connect: Connect) -> None:
@@ -101,7 +101,7 @@ def test_ten_thousand_dead_names_do_not_slow_a_live_one(serve: Serve, connect: C
 
 
 def test_first_answer_wins_and_one_warning_names_both(serve: Serve, connect: Connect, monkeypatch: Any) -> None:
-    monkeypatch.setattr("caclient.client.context.local_addresses", lambda: {"10.9.9.9"})
+    monkeypatch.setattr("caclient.client.names.local_addresses", lambda: {"10.9.9.9"})
     first, second = serve({"x": 1.0, "y": 1.0}), serve({"x": 2.0})
     second.delay("search", 0.1)
     with logged() as messages:
@@ -139,9 +139,9 @@ def test_the_same_ioc_by_two_addresses_is_one(serve: Serve) -> None:
             (search,) = Broadcaster(our_role=ca.SERVER).receive(datagram, client)[-1:]
             assert pv.get() == 1.0
             reply = ca.SearchResponse(server.tcp_port, "127.0.0.2", search.cid)
-            before = context.searches.datagrams_received
+            before = context._home.searches.datagrams_received
             other.sendto(Broadcaster(our_role=ca.SERVER).send(reply), client)
-            eventually(lambda: context.searches.datagrams_received > before)
+            eventually(lambda: context._home.searches.datagrams_received > before)
             assert context.report().duplicates == {}
             assert server.circuits == 1
     assert not messages
@@ -163,10 +163,10 @@ def test_replies_that_lie_are_dropped_or_end_at_their_own_door(serve: Serve, con
     x, y = context.pv("x"), context.pv("y")
     assert y.get() == 2.0
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        where = ("127.0.0.1", context.searches.sock.getsockname()[1])
+        where = ("127.0.0.1", context._home.searches.sock.getsockname()[1])
         for rubbish in (b"", b"x", b"\xff" * 64, ca.SearchResponse(1, None, 0xFFFFFFF0).to_bytes(), bytes(1500)):
             sock.sendto(rubbish, where)
-    assert eventually(lambda: context.searches.rubbish)
+    assert eventually(lambda: context._home.searches.rubbish)
     assert x.get() == 1.0
     assert y.connected
 

@@ -119,4 +119,4 @@ def test_stress(make_softioc: Callable[..., SoftIoc], make_context: Callable[...
         assert pv.wait_for_connection(10)
         assert int(pv.get(5, use_monitor=False)) // 1000 == number
     eventually(lambda: context.report().channels == {"ready": PVS})
-    assert all(circuit.core.ioids == {} for circuit in context.pool.circuits.values())
+    assert all(circuit.core.ioids == {} for circuit in context._home.pool.circuits.values())

@@ -46,9 +46,9 @@ def idle(seconds: float, context: Context) -> bool:
     """Print the wake-ups; whether they are less than one a second."""
     wait = threading.Event()
     wait.wait(2.0)
-    before, cpu = context.loop.wakeups, time.process_time()
+    before, cpu = context._home.runtime.loop.wakeups, time.process_time()
     wait.wait(seconds)
-    rate = (context.loop.wakeups - before) / seconds
+    rate = (context._home.runtime.loop.wakeups - before) / seconds
     print(f"idle: {rate:.3f} wake-ups/s, {(time.process_time() - cpu) / seconds * 100:.3f} % of a processor")
     return rate < 1.0
 

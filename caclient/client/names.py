@@ -1,0 +1,260 @@
+"""Names: the channel of each (name, priority), who uses it, and who was found to serve it.
+
+Nothing here is locked, for a finalizer may make, use and close PVs at any moment, also in the middle of this code. A
+thread that wants a channel takes it from the table, or puts a new one there (one step in C), and files its arrival; a
+thread that is done files that. Only the engine thread counts, and takes out of the table what nobody uses; it looks
+for arrivals once more after it has, and who arrived at a channel that is not in the table any more tries again. So a
+channel is closed only if everybody knows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from caclient.client.channel import Channel, State
+from caclient.engine.pool import Pool
+from caclient.engine.runtime import Runtime
+from caclient.engine.searches import Searches
+from caclient.engine.sockets import Address, local_addresses
+from caclient.errors import BadValueError
+from caclient.protocol.search import message_size
+
+log = logging.getLogger("caclient")
+
+_DUPLICATES: Final = 10_000
+"""Names whose second server is remembered at the most; also pairs of servers."""
+_INTERFACES: Final = 30.0
+"""Seconds for which the addresses of this machine are known."""
+
+
+class User(Protocol):
+    """Who uses a channel: a PV."""
+
+    _channel: Channel
+    _closed: bool
+
+
+class _Resident:
+    """A user that never leaves."""
+
+    __slots__ = ("_channel", "_closed")
+
+    _channel: Channel
+    _closed: bool
+
+
+class Names:
+    """All channels of a home; what they ask of the search (``channel.Finder``) is answered here."""
+
+    searches: Searches
+
+    def __init__(self, runtime: Runtime, pool: Pool, others: Callable[[], list[str]]) -> None:
+        self.duplicates: dict[str, tuple[Address, Address]] = {}
+        """Names with two servers: the one that is used, and the first of the others."""
+        self._runtime = runtime
+        self._pool = pool
+        self._others = others
+        self._cids = itertools.count(1)
+        self._table: dict[tuple[str, int], Channel] = {}
+        self._by_cid: dict[int, Channel] = {}
+        self._arrived: deque[Channel] = deque()
+        self._left: deque[Channel] = deque()
+        self._told = False
+        self._local: set[str] = set()
+        self._local_until = float("-inf")
+        self._pairs: set[frozenset[Address]] = set()
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def all(self) -> list[Channel]:
+        """The channels there are. *Any thread.*"""
+        return list(self._table.values())
+
+    # -- who uses what: any thread -------------------------------------------------------------------------------------
+
+    def join(self, user: User, name: str, priority: int) -> None:
+        """Give *user* its channel: ``_channel`` is set, and ``_closed`` to false once there is something to give back.
+
+        Ctrl-C may strike anywhere in here: the user has either not arrived, or is not closed and so will leave.
+        """
+        check_name(name, priority)
+        key = name, priority
+        self._runtime.wake()
+        try:
+            while not self._board(user, key):
+                pass  # the engine thread had just closed the channel
+            if not self._told:
+                self._told = True
+                self._tell()
+        except BaseException:
+            self._runtime.loop.call_soon(self._check, key)  # nobody else may know of it
+            raise
+
+    def stay(self, name: str, priority: int = 0) -> Channel:
+        """The channel of a name, used until the home closes."""
+        resident = _Resident()
+        self.join(resident, name, priority)
+        return resident._channel
+
+    def _board(self, user: User, key: tuple[str, int]) -> bool:
+        """Whether the channel is one that lasts."""
+        runtime = self._runtime
+        channel = self._table.get(key)
+        if channel is None:
+            new = Channel(runtime, self._pool, self, *key, next(self._cids))
+            channel = self._table.setdefault(key, new)
+        user._channel = channel
+        try:
+            self._arrived.append(channel)
+        finally:
+            user._closed = False
+        if not runtime.closed and self._table.get(key) is channel:
+            return True
+        try:
+            self._left.append(channel)
+        finally:
+            user._closed = True
+        if runtime.closed:
+            raise runtime.closed_error(key[0])
+        return False
+
+    def _tell(self) -> None:
+        self._runtime.loop.call_soon(self._count)
+
+    def leave(self, channel: Channel) -> None:
+        """A user has gone. Takes no lock: finalizers call it."""
+        self._left.append(channel)
+        self._runtime.loop.call_soon(self._count)
+
+    # -- counting: engine thread ---------------------------------------------------------------------------------------
+
+    def _count(self) -> None:
+        """Who has come and gone since, which may be thousands."""
+        self._told = False
+        self._welcome()
+        left = self._left
+        while left:
+            channel = left.popleft()
+            channel.users -= 1
+            if channel.users <= 0:
+                self._unused(channel)
+
+    def _welcome(self) -> None:
+        arrived = self._arrived
+        while arrived:
+            channel = arrived.popleft()
+            channel.users += 1
+            if channel.cid not in self._by_cid and channel.state is State.SEARCHING:
+                self._by_cid[channel.cid] = channel
+                channel.search()
+
+    def _unused(self, channel: Channel) -> None:
+        key = channel.name, channel.priority
+        if self._table.get(key) is channel:
+            del self._table[key]
+        self._welcome()  # who comes from now on sees that it is not there any more
+        if channel.users > 0:
+            self._table.setdefault(key, channel)  # or else it has a double for as long as it is used
+        elif self._by_cid.pop(channel.cid, None) is not None:
+            channel.close()
+
+    def _check(self, key: tuple[str, int]) -> None:
+        """Somebody was interrupted while he came: his channel may have no user at all."""
+        self._count()
+        channel = self._table.get(key)
+        if channel is not None and channel.users <= 0:
+            self._unused(channel)
+
+    def search_all(self) -> None:
+        """In a forked child: search for what the parent had. *Engine thread.*"""
+        self._count()
+        for channel in self.all():
+            channel.search()
+
+    def abandon(self) -> None:
+        """The home closes: whoever waits for a channel is told. *Engine thread.*"""
+        for channel in {*self._by_cid.values(), *self._table.values()}:
+            channel.abandon()
+
+    # -- what channels ask (``Finder``) --------------------------------------------------------------------------------
+
+    def seek(self, channel: Channel, delay: float = 0.0) -> None:
+        """Search its name until ``settle``, from now (or *delay* seconds later) on, and tell it what was ``found``.
+
+        *Engine thread.*
+        """
+        self.searches.add(channel.cid, channel.name, delay, "" if channel.address is None else channel.address[0])
+
+    def settle(self, channel: Channel) -> None:
+        """Search its name no more; one that is not searched is no error. *Engine thread.*"""
+        self.searches.remove(channel.cid)
+
+    def describe_search(self, channel: Channel) -> str:
+        """How often its name was searched, where, and that nobody has answered; empty if it is not. *Any thread.*"""
+        return self.searches.describe(channel.cid, self._others())
+
+    # -- what the network says: engine thread --------------------------------------------------------------------------
+
+    def found(self, cid: int, address: Address, fresh: bool) -> None:
+        """A server has answered for a name; *fresh*: the first since it was asked for."""
+        channel = self._by_cid.get(cid)
+        if channel is not None:
+            channel.found(address, fresh)
+
+    def duplicate(self, channel: Channel, other: Address) -> None:
+        """A second server answered for a name: remember it, and warn once for these two servers."""
+        first = channel.address
+        if first is None or channel.name in self.duplicates or len(self.duplicates) >= _DUPLICATES:
+            return
+        if self._same_server(first, other) or self.searches.beacons.in_step(first, other):
+            return
+        self.duplicates[channel.name] = (first, other)
+        pair = frozenset((first, other))
+        if pair not in self._pairs:
+            self._pairs.add(pair)
+            self._runtime.log.push(_log_duplicate, (channel.name, first, other))
+
+    def _same_server(self, one: Address, other: Address) -> bool:
+        """Whether two addresses are known to be one IOC: the same port of this machine."""
+        return one[1] == other[1] and self._is_here(one) and self._is_here(other)
+
+    def _is_here(self, address: Address) -> bool:
+        return address[0].startswith("127.") or address[0] in self._local_addresses()
+
+    def _local_addresses(self) -> set[str]:
+        """Those of this machine, as they were a moment ago: with a gateway, thousands of answers ask for them."""
+        now = time.monotonic()
+        if now >= self._local_until:
+            self._local, self._local_until = local_addresses(), now + _INTERFACES
+        return self._local
+
+    # -- fork ----------------------------------------------------------------------------------------------------------
+
+    def forget_circuits(self) -> None:
+        """In a forked child: the circuits are the parent's, and so are the callbacks. *The only thread.*"""
+        self._told = False
+        for channel in {*self._by_cid.values(), *self._table.values()}:
+            channel.forget_circuit()
+
+
+def check_name(name: object, priority: int) -> None:
+    """Refuse what can be no name or priority.
+
+    :raises BadValueError: saying why.
+    """
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        raise BadValueError(f"{name!r} is no PV name: text, not empty, without NUL")
+    message_size(name)  # the engine thread could only log that it does not fit
+    if not 0 <= priority <= 99:
+        raise BadValueError(f"'{name}': priority {priority} is not in 0..99")
+
+
+def _log_duplicate(what: tuple[str, Address, Address]) -> None:
+    name, (host, port), (other_host, other_port) = what
+    log.warning("'%s' is served twice: using %s:%d, ignoring %s:%d", name, host, port, other_host, other_port)

@@ -1,0 +1,132 @@
+"""A home closes when nobody holds it any more: by filing, without waiting, and with nothing left behind."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import weakref
+
+import pytest
+
+from caclient import Context, ContextClosedError
+from caclient.client import default
+from caclient.client.home import Home
+from tests.faults import FaultServer
+from tests.leftovers import Snapshot
+from tests.recorder import PATIENCE, Recorder
+
+
+@pytest.fixture
+def server():
+    with FaultServer({"x": 1.0}) as made:
+        yield made
+
+
+def over(home: Home) -> None:
+    """Wait until nothing is left of it."""
+    assert home._over.acquire(timeout=PATIENCE)
+    home._over.release()
+    home.runtime.loop.thread.join(PATIENCE)
+    assert home.runtime.lanes.join(PATIENCE)
+    assert home not in default._homes
+
+
+def test_a_context_that_is_dropped_leaves_nothing_behind(server):
+    before = Snapshot.now()
+    context = Context(server.client_config())
+    home = context._home
+    assert context.pv("x").get(timeout=PATIENCE) == 1.0
+    del context
+    over(home)
+    assert not before.left_behind()
+
+
+def test_a_pv_holds_its_home(server):
+    context = Context(server.client_config())
+    home, pv = context._home, context.pv("x")
+    del context
+    assert pv.get(timeout=PATIENCE) == 1.0
+    assert not home.runtime.closed
+    del pv
+    over(home)
+
+
+def test_a_subscription_that_nobody_holds_holds_its_home(server):
+    context = Context(server.client_config())
+    home, heard = context._home, Recorder()
+    subscription = context.pv("x").subscribe(heard)
+    del context
+    gc.collect()
+    heard.wait(1)
+    server["x"].post(2.0)
+    heard.wait(2)
+    assert not home.runtime.closed
+    subscription.close()
+    del subscription
+    gc.collect()
+    over(home)
+
+
+def test_an_iterator_that_is_dropped_does_not_hold_it(server):
+    context = Context(server.client_config())
+    home = context._home
+    for _ in context.pv("x").updates(timeout=PATIENCE):
+        break
+    context.close()
+    del context
+    gc.collect()
+    over(home)
+
+
+def test_shared_pvs_do_not_hold_it(server):
+    context = Context(server.client_config())
+    home = context._home
+    assert context.shared_pv("x").get(timeout=PATIENCE) == 1.0
+    del context
+    over(home)
+
+
+def test_dropped_on_its_own_engine_thread(server):
+    context = Context(server.client_config())
+    home, gone = context._home, threading.Event()
+    weakref.finalize(context, gone.set)
+    held = [context]
+    del context
+    home.runtime.loop.call_soon(held.clear)
+    assert gone.wait(PATIENCE)
+    over(home)
+
+
+def test_closed_on_its_own_engine_thread(server):
+    with Context(server.client_config()) as context:
+        context._home.runtime.loop.call_soon(context.close)
+        over(context._home)
+
+
+def test_closed_in_a_callback(server):
+    context, closed = Context(server.client_config()), Recorder()
+
+    def close(_reading: object) -> None:
+        context.close()
+        closed(1)
+
+    context.pv("x").subscribe(close)
+    closed.wait(1)
+    over(context._home)
+
+
+def test_a_pv_is_refused_by_a_home_that_closes(server):
+    context = Context(server.client_config())
+    pv = context.pv("x")
+    context._home.close_soon()
+    with pytest.raises(ContextClosedError):
+        context.pv("y")
+    over(context._home)
+    with pytest.raises(ContextClosedError):
+        pv.get(timeout=60, use_monitor=False)
+
+
+def test_in_words(server):
+    with Context(server.client_config()) as context:
+        assert repr(context._home) == "<Home: 0 channels, 0 circuits>"
+    assert repr(context._home) == "<Home: closed>"

@@ -1,0 +1,43 @@
+"""Channels without PVs, for tests that look below them."""
+
+from __future__ import annotations
+
+from caclient import PV, Context
+from caclient.client.channel import Channel
+from caclient.client.context import _handle_of
+from caclient.client.default import _homes
+
+
+class Using:
+    """A user of a channel, as a PV is."""
+
+    _channel: Channel
+    _closed = True
+
+    def __init__(self, context: Context, name: str, priority: int = 0) -> None:
+        self._names = context._home.names
+        self._names.join(self, name, priority)
+
+    @property
+    def channel(self) -> Channel:
+        """What it uses."""
+        return self._channel
+
+    def close(self) -> None:
+        """Use it no more."""
+        self._closed = True
+        self._names.leave(self._channel)
+
+
+def channel_of(context: Context, name: str, priority: int = 0) -> Channel:
+    """The channel of a name, used to the end."""
+    return context._home.names.stay(name, priority)
+
+
+def context_of(of: PV | Channel) -> Context:
+    """A context of the home that a PV or a channel lives in."""
+    if isinstance(of, PV):
+        return _handle_of(of._lease)
+    (lease,) = (known() for home, known in _homes.items() if home.names is of.finder)
+    assert lease is not None
+    return _handle_of(lease)
