@@ -7,14 +7,19 @@ itself.
 
 from __future__ import annotations
 
+import errno
 import select
 import selectors
+import sys
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 READ: Final = 1
 WRITE: Final = 4
 """Interest bits, with epoll's own values for EPOLLIN and EPOLLOUT, so that nothing is translated on the way."""
+
+WINDOWS_LIMIT: Final = 512
+"""Sockets that Windows' select takes; more of them, and it fails for all."""
 
 Handler = Callable[[int], None]
 """Called with the bits that are ready; a hang-up or an error counts as both."""
@@ -26,7 +31,7 @@ class Poller(Protocol):
     shared: bool
 
     def add(self, fd: int, interest: int, handler: Handler) -> None:
-        """Watch *fd*. *Engine thread.*"""
+        """Watch *fd*; OSError if there is no room for it. *Engine thread.*"""
 
     def modify(self, fd: int, interest: int) -> None:
         """Change what is watched for. *Engine thread; any thread when* ``shared``."""
@@ -47,7 +52,8 @@ class EpollPoller:
     shared = True
 
     def __init__(self) -> None:
-        self._epoll = select.epoll()
+        epoll: Any = getattr(select, "epoll", None)  # which only some systems have, as type checkers know
+        self._epoll = epoll()
         self._handlers: dict[int, Handler] = {}
 
     def add(self, fd: int, interest: int, handler: Handler) -> None:
@@ -83,12 +89,15 @@ class SelectorsPoller:
 
     shared = False
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         self._selector = selectors.DefaultSelector()
+        self._limit = WINDOWS_LIMIT if limit is None and sys.platform == "win32" else limit
         self._idle: dict[int, Handler] = {}
 
     def add(self, fd: int, interest: int, handler: Handler) -> None:
-        """Watch *fd*."""
+        """Watch *fd*; OSError if the system takes no more."""
+        if self._limit is not None and len(self._selector.get_map()) + len(self._idle) >= self._limit:
+            raise OSError(errno.EMFILE, f"select takes no more than {self._limit} sockets on this system")
         self._selector.register(fd, _events(interest), handler)
 
     def modify(self, fd: int, interest: int) -> None:

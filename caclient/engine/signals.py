@@ -6,8 +6,13 @@ A signal is a bare lock that starts taken; whoever tells releases it, once. Unli
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from typing import Final
+
+SLICE: Final = 0.1 if sys.platform == "win32" else threading.TIMEOUT_MAX
+"""Seconds that one wait for a lock may take: on Windows Ctrl-C is seen between two of them only."""
 
 
 def new_signal() -> threading.Lock:
@@ -19,7 +24,12 @@ def new_signal() -> threading.Lock:
 
 def await_signal(signal: threading.Lock, deadline: float) -> bool:
     """Wait for a signal until the monotonic *deadline*; whether it came. *Any thread but the engine's.*"""
-    return signal.acquire(timeout=seconds_to(deadline))
+    while True:
+        left = seconds_to(deadline)
+        if signal.acquire(timeout=min(left, SLICE)):
+            return True
+        if left <= SLICE:
+            return False
 
 
 def seconds_to(deadline: float) -> float:

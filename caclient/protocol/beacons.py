@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from enum import Enum
 
-CAPACITY = 10_000
+CAPACITY = NEWCOMERS = 10_000
 SEQUENCE_SINCE = 10  # the minor version from which beacons carry a sequence number
 MODULUS = 1 << 32
 OLD = 256  # up to so many numbers back is an old beacon that took a longer way
@@ -71,60 +71,64 @@ class _Server:
 class BeaconWatch:
     """All servers heard of, keyed by (IP address, TCP port).
 
-    At most `capacity` of them: the one not heard for longest goes first.
+    At most `capacity` of them, and as many `newcomers` that were heard once: of each kind the one not heard for longest
+    goes first. So whoever makes up addresses, and there are 2^32, drives out other newcomers only.
     """
 
-    def __init__(self, now: float, capacity: int = CAPACITY) -> None:
+    def __init__(self, now: float, capacity: int = CAPACITY, newcomers: int = NEWCOMERS) -> None:
         self.anomalies = 0
         self._started_at = now
         self._capacity = capacity
+        self._newcomers = newcomers
         self._servers: OrderedDict[Address, _Server] = OrderedDict()  # in the order of their last beacons
+        self._heard_once: OrderedDict[Address, _Server] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._servers)
+        return len(self._servers) + len(self._heard_once)
 
     def __contains__(self, address: Address) -> bool:
-        return address in self._servers
+        return self._find(address) is not None
 
     def heard(self, address: Address, sequence: int, now: float, version: int = 13) -> Verdict:
         """What a beacon of the server at `address` means; the address is resolved already (never 0.0.0.0)."""
         server = self._servers.get(address)
-        if server is None:
-            self._make_room()
-            self._servers[address] = _Server(sequence, now)
+        if server is not None:
+            self._servers.move_to_end(address)
+        elif (server := self._heard_once.pop(address, None)) is not None:
+            _insert(self._servers, address, server, self._capacity)
+        else:
+            _insert(self._heard_once, address, _Server(sequence, now), self._newcomers)
             return Verdict.FIRST
-        self._servers.move_to_end(address)
         verdict = self._judge(server, sequence, now, version)
         self.anomalies += verdict.boosts
         return verdict
 
     def forget(self, address: Address) -> None:
         """The circuit to this server has ended: its time and interval are not to be compared with what comes after."""
-        server = self._servers.get(address)
+        server = self._find(address)
         if server is not None:
             server.heard_at = server.average = None
 
     def period(self, address: Address) -> float | None:
         """The average interval of a server's beacons in seconds; None where it is not known (yet)."""
-        server = self._servers.get(address)
+        server = self._find(address)
         return server.average if server else None
 
     def heard_at(self, address: Address) -> float | None:
         """When the last beacon that counted came; None if none did."""
-        server = self._servers.get(address)
+        server = self._find(address)
         return server.heard_at if server else None
 
     def in_step(self, one: Address, other: Address) -> bool:
         """Whether two addresses are one server's: its beacons come from both at the same moment, numbered alike."""
-        first, second = self._servers.get(one), self._servers.get(other)
+        first, second = self._find(one), self._find(other)
         if first is None or second is None or first.heard_at is None or second.heard_at is None:
             return False
         together = abs(first.heard_at - second.heard_at) <= STEP
         return one[1] == other[1] and together and first.sequence == second.sequence
 
-    def _make_room(self) -> None:
-        while len(self._servers) >= self._capacity:
-            self._servers.popitem(last=False)
+    def _find(self, address: Address) -> _Server | None:
+        return self._servers.get(address) or self._heard_once.get(address)
 
     def _judge(self, server: _Server, sequence: int, now: float, version: int) -> Verdict:
         last, server.sequence = server.sequence, sequence
@@ -143,6 +147,12 @@ class BeaconWatch:
         average = server.average
         server.average = average + WEIGHT * (interval - average)
         return _compare(interval, average)
+
+
+def _insert(table: OrderedDict[Address, _Server], address: Address, server: _Server, capacity: int) -> None:
+    while len(table) >= capacity:
+        table.popitem(last=False)
+    table[address] = server
 
 
 def _is_echo(advance: int) -> bool:

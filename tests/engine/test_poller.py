@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 
@@ -108,3 +109,21 @@ def test_the_platform_decides(monkeypatch, epoll, kind):
     assert type(made) is kind
     assert made.shared is epoll
     made.close()
+
+
+def test_a_system_whose_select_takes_few_refuses_the_next(pair):
+    """As on Windows; there `select` itself would fail, for all of them and for ever."""
+    ours, theirs = pair
+    poller = SelectorsPoller(limit=2)
+    others = [socket.socketpair() for _ in range(2)]
+    poller.add(ours.fileno(), READ, name)
+    poller.add(theirs.fileno(), 0 or READ, name)
+    poller.modify(theirs.fileno(), 0)  # put aside, it keeps its place
+    with pytest.raises(OSError, match="no more than 2 sockets") as refused:
+        poller.add(others[0][0].fileno(), READ, name)
+    assert refused.value.errno == errno.EMFILE
+    poller.remove(theirs.fileno())
+    poller.add(others[0][0].fileno(), READ, name)
+    poller.close()
+    for each in (*others[0], *others[1]):
+        each.close()

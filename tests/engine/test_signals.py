@@ -6,6 +6,9 @@ import math
 import threading
 import time
 
+import pytest
+
+from caclient.engine import signals as module
 from caclient.engine.signals import await_signal, new_signal, seconds_to
 from tests.recorder import PATIENCE
 
@@ -29,3 +32,28 @@ def test_what_is_left_is_what_a_lock_takes():
     assert seconds_to(time.monotonic() - 1.0) == 0.0
     assert seconds_to(math.inf) == threading.TIMEOUT_MAX
     assert 9.0 < seconds_to(time.monotonic() + 10.0) <= 10.0
+
+
+def test_where_a_wait_cannot_be_interrupted_it_is_made_of_short_ones(monkeypatch):
+    """As on Windows, where Ctrl-C is seen between two of them: it ends even a wait without limit."""
+    monkeypatch.setattr(module, "SLICE", 0.001)
+    waits = []
+
+    class Struck:
+        def acquire(self, timeout):
+            waits.append(timeout)
+            if len(waits) == 3:
+                raise KeyboardInterrupt
+            return False
+
+    with pytest.raises(KeyboardInterrupt):
+        await_signal(Struck(), math.inf)
+    assert waits == [0.001] * 3
+    began = time.monotonic()
+    assert not await_signal(new_signal(), began + 0.01)
+    assert time.monotonic() - began >= 0.01
+    signal = new_signal()
+    giver = threading.Timer(0.005, signal.release)
+    giver.start()
+    assert await_signal(signal, time.monotonic() + PATIENCE)
+    giver.join()

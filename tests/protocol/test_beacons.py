@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from caclient.protocol.beacons import BeaconWatch, Verdict
+from caclient.protocol.beacons import CAPACITY, NEWCOMERS, BeaconWatch, Verdict
 
 SERVER = ("192.168.1.5", 5064)
 OTHER = ("192.168.1.6", 5064)
@@ -176,26 +176,43 @@ def test_a_server_on_two_networks_keeps_step_with_itself(other, sequence, delay,
     assert not watch.in_step(SERVER, other)
 
 
-def test_the_table_is_bounded_and_forgets_the_one_not_heard_for_longest():
-    watch = BeaconWatch(now=0.0, capacity=3)
-    for port in (1, 2, 3):
-        watch.heard(("10.0.0.1", port), 0, float(port))
-    watch.heard(("10.0.0.1", 1), 1, 5.0)
-    watch.heard(("10.0.0.1", 4), 0, 6.0)
+def test_the_tables_are_bounded_and_forget_the_one_not_heard_for_longest():
+    watch = BeaconWatch(now=0.0, capacity=3, newcomers=3)
+    for beacon in range(2):
+        for port in (1, 2, 3):
+            watch.heard(("10.0.0.1", port), beacon, 15.0 * beacon + port)
+    watch.heard(("10.0.0.1", 1), 2, 35.0)
+    for beacon in range(2):
+        watch.heard(("10.0.0.1", 4), beacon, 36.0 + beacon)
     assert len(watch) == 3
     assert ("10.0.0.1", 2) not in watch
     assert ("10.0.0.1", 1) in watch
+    for port in (5, 6, 7, 8):
+        watch.heard(("10.0.0.1", port), 0, 40.0)
+    assert ("10.0.0.1", 5) not in watch
+    assert ("10.0.0.1", 8) in watch
+    assert len(watch) == 6
+
+
+def test_addresses_that_somebody_makes_up_drive_out_no_server():
+    watch = BeaconWatch(now=0.0)
+    for number in range(4):
+        watch.heard(SERVER, number, 15.0 * number)
+    for address in range(50_000):
+        assert watch.heard((f"10.{address % 256}.{address // 256}.1", 5064), 0, 50.0) is Verdict.FIRST
+    assert watch.heard(SERVER, 4, 60.0) is Verdict.USUAL
+    assert len(watch) <= CAPACITY + NEWCOMERS
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2**32 - 1), st.floats(0, 1e6), st.integers(0, 20))))
 def test_any_beacons_leave_the_table_bounded(beacons):
-    watch = BeaconWatch(now=0.0, capacity=4)
+    watch = BeaconWatch(now=0.0, capacity=4, newcomers=2)
     now = 0.0
     anomalies = 0
     for port, sequence, wait, version in beacons:
         now += wait
         anomalies += watch.heard(("10.0.0.1", port), sequence, now, version).boosts
-        assert len(watch) <= 4
+        assert len(watch) <= 6
     assert watch.anomalies == anomalies
 
 
