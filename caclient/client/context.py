@@ -16,6 +16,7 @@ from caclient.client import default
 from caclient.client.home import DRAIN, Home, Lease, Settings
 from caclient.client.pv import PV
 from caclient.client.report import Report
+from caclient.client.shared import SharedPVs
 from caclient.client.timeout import seconds
 from caclient.config import Config
 from caclient.engine.sockets import Address
@@ -77,7 +78,7 @@ class Context:
         settings = {name: value for name, value in given.items() if value is not None}
         found = (config or Config.from_env()).replace(**settings)
         self._lease = default.open_home(Settings(found, seconds(timeout), size("queue_bytes", queue_bytes)))
-        self._pvs: dict[str, PV] = {}
+        self._shared = SharedPVs(self._lease)
 
     @property
     def _home(self) -> Home:
@@ -113,12 +114,8 @@ class Context:
         return PV(name, context=self, **options)
 
     def shared_pv(self, name: str) -> PV:
-        """The PV that the functions of this package use for a name; it lives as long as the context."""
-        pv = self._pvs.get(name)
-        if pv is None:
-            made = self.pv(name)
-            pv = self._pvs.setdefault(name, made)
-        return pv
+        """The PV that the functions of this package use for a name; kept while it is asked for again and again."""
+        return self._shared.get(name)
 
     def report(self) -> Report:
         """What the context is doing: circuits, channels, searches, lanes, drops. Prints readably."""
@@ -160,7 +157,7 @@ def _unpickled(settings: Settings | None) -> Context:
 def _handle_of(lease: Lease) -> Context:
     context = Context.__new__(Context)
     context._lease = lease
-    context._pvs = {}
+    context._shared = SharedPVs(lease)
     return context
 
 

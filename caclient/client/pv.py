@@ -657,7 +657,7 @@ class PV:
         return f"<PV {self.pvname!r}: {state}, {shape}, {self.access}, {self.host}>"
 
 
-class _Tenant:
+class Tenant:
     """Who has a lease, as a handle."""
 
     __slots__ = ("_lease", "closed")
@@ -671,7 +671,7 @@ def _rebuild(
     pvname: str, priority: int, auto_monitor: bool | int | None, timeout: float, settings: Settings | None
 ) -> PV:
     """What a pickled PV becomes: the same name in a home of the same settings, without its callbacks."""
-    context = _Tenant(lease_like(settings))
+    context = Tenant(lease_like(settings))
     return PV(pvname, priority=priority, auto_monitor=auto_monitor, timeout=timeout, context=context)
 
 
