@@ -1,7 +1,8 @@
 """Channel Access for Python: EPICS PVs without libca, from any thread.
 
 ``import caclient`` opens no socket and starts no thread; the first PV does. Below the PVs lies a protocol core without
-any I/O, whose names are here too, for those who build other clients, servers or tools.
+any I/O. Its names can be had here too, by those who build other clients, servers or tools; ``__all__`` and ``dir()``
+have what users of PVs need.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from caclient.client.bulk import (
 from caclient.client.context import (
     Context,
     default_context,
+    set_default_context,
+    using,
 )
 from caclient.client.pv import (
     PV,
@@ -28,6 +31,8 @@ from caclient.client.pv import (
 from caclient.client.report import (
     Report,
 )
+from caclient.client.results import Results
+from caclient.client.snapshot import Snapshot
 from caclient.client.subscription import (
     DBE_ALARM,
     DBE_LOG,
@@ -36,22 +41,24 @@ from caclient.client.subscription import (
     Subscription,
     Updates,
 )
+from caclient.client.timeout import DEFAULT
+from caclient.client.why import Cause, Diagnosis
 from caclient.config import (
     Config,
 )
 from caclient.dbr import (
     AlarmSeverity,
     AlarmStatus,
-    ChannelType,
-    ControlInfo,
+    ChannelType as ChannelType,
+    ControlInfo as ControlInfo,
     Limits,
-    Metadata,
+    Metadata as Metadata,
     Reading,
-    TimeStamp,
+    TimeStamp as TimeStamp,
 )
 from caclient.engine.sockets import (
-    bcast_socket,
-    get_address_list,
+    bcast_socket as bcast_socket,
+    get_address_list as get_address_list,
 )
 from caclient.errors import (
     AccessDeniedError,
@@ -72,154 +79,107 @@ from caclient.errors import (
     WrongTypeError,
 )
 from caclient.protocol.broadcaster import (
-    Broadcaster,
-    extract_address,
+    Broadcaster as Broadcaster,
+    extract_address as extract_address,
 )
 from caclient.protocol.channel import (
-    ClientChannel,
-    ServerChannel,
+    ClientChannel as ClientChannel,
+    ServerChannel as ServerChannel,
 )
 from caclient.protocol.circuit import (
-    VirtualCircuit,
+    VirtualCircuit as VirtualCircuit,
 )
 from caclient.protocol.command import (
-    CLIENT,
-    SERVER,
-    Command,
-    Role,
+    CLIENT as CLIENT,
+    SERVER as SERVER,
+    Command as Command,
+    Role as Role,
 )
 from caclient.protocol.commands import (
-    AccessRights,
-    AccessRightsResponse,
-    Beacon,
-    ClearChannelRequest,
-    ClearChannelResponse,
-    ClientNameRequest,
-    CreateChanRequest,
-    CreateChanResponse,
-    CreateChFailResponse,
-    EchoRequest,
-    EchoResponse,
-    ErrorResponse,
-    EventAddRequest,
-    EventAddResponse,
-    EventCancelRequest,
-    EventCancelResponse,
-    EventsOffRequest,
-    EventsOnRequest,
-    HostNameRequest,
-    NotFoundResponse,
-    ReadNotifyRequest,
-    ReadNotifyResponse,
-    ReadRequest,
-    ReadResponse,
-    ReadSyncRequest,
-    ReadSyncResponse,
-    RepeaterConfirmResponse,
-    RepeaterRegisterRequest,
-    SearchRequest,
-    SearchResponse,
-    ServerDisconnResponse,
-    VersionRequest,
-    VersionResponse,
-    WriteNotifyRequest,
-    WriteNotifyResponse,
-    WriteRequest,
+    AccessRights as AccessRights,
+    AccessRightsResponse as AccessRightsResponse,
+    Beacon as Beacon,
+    ClearChannelRequest as ClearChannelRequest,
+    ClearChannelResponse as ClearChannelResponse,
+    ClientNameRequest as ClientNameRequest,
+    CreateChanRequest as CreateChanRequest,
+    CreateChanResponse as CreateChanResponse,
+    CreateChFailResponse as CreateChFailResponse,
+    EchoRequest as EchoRequest,
+    EchoResponse as EchoResponse,
+    ErrorResponse as ErrorResponse,
+    EventAddRequest as EventAddRequest,
+    EventAddResponse as EventAddResponse,
+    EventCancelRequest as EventCancelRequest,
+    EventCancelResponse as EventCancelResponse,
+    EventsOffRequest as EventsOffRequest,
+    EventsOnRequest as EventsOnRequest,
+    HostNameRequest as HostNameRequest,
+    NotFoundResponse as NotFoundResponse,
+    ReadNotifyRequest as ReadNotifyRequest,
+    ReadNotifyResponse as ReadNotifyResponse,
+    ReadRequest as ReadRequest,
+    ReadResponse as ReadResponse,
+    ReadSyncRequest as ReadSyncRequest,
+    ReadSyncResponse as ReadSyncResponse,
+    RepeaterConfirmResponse as RepeaterConfirmResponse,
+    RepeaterRegisterRequest as RepeaterRegisterRequest,
+    SearchRequest as SearchRequest,
+    SearchResponse as SearchResponse,
+    ServerDisconnResponse as ServerDisconnResponse,
+    VersionRequest as VersionRequest,
+    VersionResponse as VersionResponse,
+    WriteNotifyRequest as WriteNotifyRequest,
+    WriteNotifyResponse as WriteNotifyResponse,
+    WriteRequest as WriteRequest,
 )
 from caclient.protocol.states import (
-    State,
+    State as State,
 )
 from caclient.protocol.status import (
-    CASeverity,
-    CAStatusCode,
+    CASeverity as CASeverity,
+    CAStatusCode as CAStatusCode,
 )
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AccessDeniedError",
-    "AccessRights",
-    "AccessRightsResponse",
     "AlarmSeverity",
     "AlarmStatus",
     "BadValueError",
-    "Beacon",
-    "Broadcaster",
     "CAError",
-    "CASeverity",
-    "CAStatusCode",
     "CATimeoutError",
-    "CLIENT",
+    "Cause",
     "ChannelAccessError",
-    "ChannelType",
-    "ClearChannelRequest",
-    "ClearChannelResponse",
-    "ClientChannel",
-    "ClientNameRequest",
-    "Command",
     "Config",
     "ConnectResult",
     "Context",
     "ContextClosedError",
-    "ControlInfo",
-    "CreateChFailResponse",
-    "CreateChanRequest",
-    "CreateChanResponse",
     "DBE_ALARM",
     "DBE_LOG",
     "DBE_PROPERTY",
     "DBE_VALUE",
+    "DEFAULT",
     "DecodeError",
+    "Diagnosis",
     "DisconnectedError",
-    "EchoRequest",
-    "EchoResponse",
-    "ErrorResponse",
-    "EventAddRequest",
-    "EventAddResponse",
-    "EventCancelRequest",
-    "EventCancelResponse",
-    "EventsOffRequest",
-    "EventsOnRequest",
-    "HostNameRequest",
     "Limits",
     "LocalProtocolError",
     "ManyFailedError",
-    "Metadata",
     "NoValueError",
-    "NotFoundResponse",
     "PV",
     "ProtocolError",
-    "ReadNotifyRequest",
-    "ReadNotifyResponse",
-    "ReadRequest",
-    "ReadResponse",
-    "ReadSyncRequest",
-    "ReadSyncResponse",
     "ReadOnlyError",
     "Reading",
     "ReentrantError",
     "RemoteProtocolError",
-    "RepeaterConfirmResponse",
-    "RepeaterRegisterRequest",
     "Report",
-    "Role",
-    "SERVER",
-    "SearchRequest",
-    "SearchResponse",
-    "ServerChannel",
-    "ServerDisconnResponse",
-    "State",
+    "Results",
+    "Snapshot",
     "Subscription",
-    "TimeStamp",
     "Updates",
-    "VersionRequest",
-    "VersionResponse",
-    "VirtualCircuit",
-    "WriteNotifyRequest",
-    "WriteNotifyResponse",
-    "WriteRequest",
     "WrongTypeError",
-    "bcast_socket",
     "caget",
     "caget_many",
     "cainfo",
@@ -228,6 +188,10 @@ __all__ = [
     "caput_many",
     "connect_all",
     "default_context",
-    "extract_address",
-    "get_address_list",
+    "set_default_context",
+    "using",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__", "__version__"])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from caclient.config import Config, parse_address_list
 from caclient.errors import BadValueError, WrongTypeError

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import caclient
+from caclient.protocol import commands as commands_module
+from caclient.protocol.command import Command
+from caclient.protocol.states import OBSOLETE
+
+COMMANDS = {each for each in vars(commands_module).values() if isinstance(each, type) and issubclass(each, Command)}
 
 
 def test_every_public_name_is_there_once_and_in_order():
@@ -15,13 +21,26 @@ def test_every_public_name_is_there_once_and_in_order():
         assert getattr(caclient, name) is not None
 
 
-def test_nothing_public_is_forgotten():
-    found = {
-        name
-        for name, value in vars(caclient).items()
-        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+def test_users_see_what_is_for_users():
+    assert set(dir(caclient)) - set(caclient.__all__) == {
+        "__doc__",
+        "__file__",
+        "__name__",
+        "__path__",
+        "__version__",
     }
-    assert found == set(caclient.__all__)
+    assert not {name for name in caclient.__all__ if name.endswith(("Request", "Response")) or name.startswith("_")}
+
+
+def test_the_names_of_the_protocol_core_can_be_had_all_the_same():
+    page = (Path(__file__).parents[1] / "docs" / "reference" / "protocol-core.md").read_text("utf-8")
+    named = set(re.findall(r"auto(?:class|function|data):: caclient\.(\w+)$", page, re.MULTILINE))
+    commands = {name for name, value in vars(commands_module).items() if isinstance(value, type) and value in COMMANDS}
+    assert {"VirtualCircuit", "ChannelType"} < named
+    assert "SearchRequest" in commands
+    for name in named | (commands - {each.__name__ for each in OBSOLETE}):
+        assert getattr(caclient, name) is not None
+        assert name not in caclient.__all__
 
 
 def test_every_public_class_and_function_says_what_it_is_for():

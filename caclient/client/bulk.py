@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from caclient.client.channel import Channel, ReadRow
-from caclient.client.channel import State as ChannelState
+from caclient.client.channel import Channel, ReadRow, State as ChannelState
 from caclient.client.pv import PV
 from caclient.client.request import BulkRequest, failure, unanswered
 from caclient.dbr import Reading, decode_rows, run_values

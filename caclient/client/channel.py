@@ -30,8 +30,7 @@ from caclient.dbr import (
     scalar_decoder,
     time_type,
 )
-from caclient.engine.circuits import Circuit
-from caclient.engine.circuits import State as CircuitState
+from caclient.engine.circuits import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
 from caclient.engine.signals import await_signal, new_signal

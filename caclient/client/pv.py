@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
-from caclient.client.channel import Channel
-from caclient.client.channel import State as ChannelState
+from caclient.client.channel import Channel, State as ChannelState
 from caclient.client.default import Handle, current, lease_like, settings_of
 from caclient.client.home import Home, Lease, Settings
 from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates, auto_monitor_of, subscribe

@@ -16,14 +16,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple, TypeAlias
 
-from caclient.protocol.command import CLIENT as CLIENT
-from caclient.protocol.command import SERVER as SERVER
-from caclient.protocol.command import Command
-from caclient.protocol.command import Role as Role
+from caclient.protocol.command import CLIENT as CLIENT, SERVER as SERVER, Command, Role as Role
 from caclient.protocol.commands import (
     CIRCUIT as CIRCUIT_COMMANDS,
-)
-from caclient.protocol.commands import (
     AccessRightsResponse,
     Beacon,
     BuildRequest,

@@ -15,8 +15,7 @@ import pytest
 
 import caclient
 from caclient import Config, Context, ContextClosedError
-from caclient.client import context as module
-from caclient.client import default as default_module
+from caclient.client import context as module, default as default_module
 from caclient.engine import pool as pool_module
 from caclient.engine.runtime import Runtime
 from caclient.ioc import IOC, Completion, Record

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from caclient.dbr.stamps import EPICS_EPOCH, TimeStamp
 from caclient.errors import BadValueError

@@ -6,8 +6,7 @@ import ctypes
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from caclient.dbr.text import cut, fixed, to_bytes, to_text
 

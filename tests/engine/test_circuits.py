@@ -15,8 +15,7 @@ import time
 import numpy as np
 import pytest
 
-from caclient.engine import circuits as module
-from caclient.engine import outbox
+from caclient.engine import circuits as module, outbox
 from caclient.engine.circuits import Circuit, State, wait
 from caclient.engine.poller import EpollPoller
 from caclient.errors import CATimeoutError, DisconnectedError, LocalProtocolError, ReentrantError

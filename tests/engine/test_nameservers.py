@@ -9,8 +9,7 @@ import time
 import pytest
 
 from caclient.config import Config
-from caclient.engine import lookups
-from caclient.engine import nameservers as module
+from caclient.engine import lookups, nameservers as module
 from caclient.engine.circuits import Circuit, State
 from caclient.engine.lanes import Lanes
 from caclient.engine.log import Log

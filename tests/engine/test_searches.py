@@ -11,8 +11,7 @@ import threading
 import pytest
 
 from caclient.config import Config
-from caclient.engine import lookups
-from caclient.engine import searches as module
+from caclient.engine import lookups, searches as module
 from caclient.engine.lanes import Lanes
 from caclient.engine.log import Log
 from caclient.engine.searches import Searches

@@ -8,8 +8,7 @@ from itertools import pairwise
 from random import Random
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from caclient.errors import BadValueError
 from caclient.protocol.commands import SearchRequest

@@ -7,8 +7,6 @@ import pytest
 from caclient.protocol import states
 from caclient.protocol.commands import (
     CIRCUIT as CIRCUIT_COMMANDS,
-)
-from caclient.protocol.commands import (
     CLIENT,
     SERVER,
     CreateChanRequest,

@@ -7,8 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aioca import FORMAT_TIME, caget, camonitor, caput
-from aioca import connect as ca_connect
+from aioca import FORMAT_TIME, caget, camonitor, caput, connect as ca_connect
 
 from tests.benchmarks import measure, names
 from tests.benchmarks.cases import Task
