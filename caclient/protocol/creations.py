@@ -7,7 +7,6 @@ overdue after `LONGEST`. And one that came to nothing is not made again at once,
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Generic, TypeVar
 
 PATIENCE = 5.0
@@ -15,7 +14,7 @@ LONGEST = 30.0
 LASTING = 5.0  # seconds that a channel has to last for what went wrong before it to be forgiven
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 
-_K = TypeVar("_K", bound=Hashable)
+_K = TypeVar("_K")
 
 
 class Creations(Generic[_K]):
