@@ -26,6 +26,7 @@ from caclient.client.subscription import Monitor
 from caclient.dbr.decode import HEADER_SIZE, decode
 from caclient.dbr.stamps import TimeStamp
 from caclient.dbr.types import LAYOUTS, ChannelType, padded, payload_size
+from caclient.engine.sending import LATER
 from caclient.engine.signals import await_signal, new_signal
 from caclient.errors import AccessDeniedError, BadValueError, CAError, CATimeoutError, ChannelAccessError
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
@@ -352,9 +353,9 @@ class _Watch(Monitor):
             return
         data_type, count = self._wanted(channel)
         try:
-            self.core_id = channel.circuit.subscribe(
-                channel.core, data_type, channel.core.count_for(count), self.mask, self
-            )
+            with channel.circuit.sending(LATER) as saying:
+                number = channel.core.count_for(count)
+                self.core_id = saying.subscribe(channel.core, data_type, number, self.mask, self)
         except CAError:
             return
         channel.pool.flush_soon(channel.circuit)

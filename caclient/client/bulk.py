@@ -12,7 +12,7 @@ from caclient.client.channel import Channel, ReadRow, State as ChannelState
 from caclient.client.pv import PV
 from caclient.client.request import BulkRequest, failure, unanswered
 from caclient.dbr import Reading, decode_rows, run_values
-from caclient.engine.circuits import Circuit
+from caclient.engine.circuit import Circuit
 from caclient.engine.signals import await_signal, new_signal, seconds_to
 from caclient.errors import CAError, CATimeoutError
 from caclient.protocol.runs import ReplyRun
@@ -148,7 +148,7 @@ class _Share:
         _, sids, types, counts = zip(*rows, strict=True)
         self.scalar = set(counts) == {1}
         self.request = BulkRequest(len(places))
-        self.request.first = circuit.send_reads(sids, types, counts, self.request)
+        self.request.first = circuit.ask_all((sids, types, counts), self.request)
 
     def readings(self, run: ReplyRun) -> list[Reading]:
         """A run of answers, each as its own channel has it."""

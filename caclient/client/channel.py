@@ -30,9 +30,10 @@ from caclient.dbr import (
     scalar_decoder,
     time_type,
 )
-from caclient.engine.circuits import Circuit, State as CircuitState
+from caclient.engine.circuit import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
+from caclient.engine.sending import LATER
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address
 from caclient.errors import (
@@ -534,7 +535,8 @@ class Channel:
             return
         self._move(State.CREATING)
         self.core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=self)
-        circuit.enqueue(self.core.create())
+        with circuit.sending(LATER) as core:
+            core.send(self.core.create())
         self.pool.flush_soon(circuit)
 
     def circuit_closed(self, reason: str) -> None:

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from caclient.client.names import Names
 from caclient.config import Config
-from caclient.engine.circuits import Circuit
+from caclient.engine.circuit import Circuit
 from caclient.engine.nameservers import NameServers
 from caclient.engine.pool import Pool
 from caclient.engine.registration import Registration

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from caclient.client.request import FreshRequest
 from caclient.client.subscription import DBE_PROPERTY
 from caclient.dbr import ControlInfo, ctrl_type
+from caclient.engine.sending import LATER
 from caclient.errors import CAError, DecodeError
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
 
@@ -67,7 +68,8 @@ class Properties:
         circuit.ask(ReadNotifyRequest(data_type, 1, core.sid, 0), FreshRequest(self._answered))
 
     def _subscribe(self, circuit: Any, core: Any, data_type: int) -> None:
-        circuit.subscribe(core, data_type, 1, DBE_PROPERTY, self)
+        with circuit.sending(LATER) as saying:
+            saying.subscribe(core, data_type, 1, DBE_PROPERTY, self)
         self._channel.pool.flush_soon(circuit)
 
     # -- the thread that reads the circuit -----------------------------------------------------------------------------

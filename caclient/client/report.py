@@ -10,7 +10,7 @@ from typing_extensions import Self
 
 if TYPE_CHECKING:
     from caclient.client.home import Home
-    from caclient.engine.circuits import Circuit
+    from caclient.engine.circuit import Circuit
 
 
 @dataclass(frozen=True, slots=True)

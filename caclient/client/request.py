@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from caclient.dbr import Reading
-from caclient.engine.circuits import Circuit
+from caclient.engine.circuit import Circuit
 from caclient.engine.signals import new_signal
 from caclient.errors import AccessDeniedError, CATimeoutError, ChannelAccessError
 from caclient.protocol.command import Command

@@ -26,6 +26,7 @@ from typing_extensions import Self
 from caclient.client.request import FreshRequest, Rendezvous
 from caclient.dbr import ChannelType, Reading, Reason
 from caclient.engine.lanes import Lane, report_error
+from caclient.engine.sending import LATER
 from caclient.engine.signals import await_signal, new_signal
 from caclient.errors import BadValueError, CAError, CATimeoutError, DecodeError, DisconnectedError
 from caclient.protocol.commands import (
@@ -115,7 +116,8 @@ class Monitor:
         count = core.count_for(1 if channel.count == 1 else 0)
         self.refusal = ""
         try:
-            self.core_id = circuit.subscribe(core, channel.time_type, count, self.mask, self)
+            with circuit.sending(LATER) as saying:
+                self.core_id = saying.subscribe(core, channel.time_type, count, self.mask, self)
         except CAError:
             return  # the circuit has just gone; the channel comes back and starts this again
         channel.pool.flush_soon(circuit)

@@ -55,7 +55,8 @@ class Loop:
         self._sweep_at = _SWEEP
         self._asleep = False
         self._stopping = False
-        self._ident = -1
+        self.ident = -1
+        """The thread, once it runs."""
         self._bell, self._ear = socket.socketpair()
         self._bell.setblocking(False)
         self._ear.setblocking(False)
@@ -85,7 +86,7 @@ class Loop:
 
     def run(self, call: Callable[..., None], *args: Any) -> None:
         """Make a call at once on the engine thread, else file it. *Any thread.*"""
-        if threading.get_ident() == self._ident:
+        if threading.get_ident() == self.ident:
             call(*args)
         else:
             self.call_soon(call, *args)
@@ -130,7 +131,7 @@ class Loop:
         self._stopping = True
 
     def _run(self) -> None:
-        self._ident = threading.get_ident()
+        self.ident = threading.get_ident()
         while not self._stopping:
             self._asleep = True
             ready = self.poller.poll(self._patience())

@@ -13,11 +13,12 @@ from collections.abc import Callable
 from typing import Final
 
 from caclient.config import Config
-from caclient.engine.circuits import Circuit, State
+from caclient.engine.circuit import Circuit, State
 from caclient.engine.log import Log
 from caclient.engine.lookups import Lookups
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.searches import Searches
+from caclient.engine.sending import LATER
 from caclient.engine.sockets import Address, is_numeric
 from caclient.errors import CAError
 from caclient.protocol.commands import SearchRequest
@@ -122,7 +123,8 @@ class NameServer:
         if circuit is None or circuit.state is not State.OPEN or circuit.core.version < SINCE:
             return
         try:
-            circuit.enqueue(*(SearchRequest(name.name, name.cid) for name in names))
+            with circuit.sending(LATER) as core:
+                core.send(*(SearchRequest(name.name, name.cid) for name in names))
         except CAError:
             return  # it has just gone; the names go to it when it is back
         self._loop.call_soon(circuit.flush)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from caclient.config import Config
-from caclient.engine.circuits import Circuit, State
+from caclient.engine.circuit import Circuit, State
 from caclient.engine.runtime import Runtime
 from caclient.engine.sockets import Address
 from caclient.protocol.beacons import Verdict
@@ -22,6 +22,8 @@ MINOR: Final = 13
 """The version of Channel Access that we tell servers: 4.13."""
 _LINGER: Final = 0.5
 """Seconds that a circuit without channels is kept for the next one."""
+_GOODBYE: Final = 5.0
+"""Seconds that the server of such a circuit has at the most to read what was put."""
 _PATIENCE: Final = (0.1, 5.0)
 """Seconds before an address that accepts no connection is tried again: at first, and at the most."""
 _LASTING: Final = 5.0
@@ -112,7 +114,7 @@ class Pool:
 
     def _close_idle(self, circuit: Circuit) -> None:
         if not circuit.riders and circuit.state is not State.CLOSED:
-            circuit.close("not needed any more")
+            circuit.finish("not needed any more", _GOODBYE)
 
     def finish(self, reason: str, deadline: float, on_done: Callable[[], None]) -> None:
         """End every circuit, once what was put is sent, or nobody takes it, or at the monotonic *deadline*."""

@@ -302,7 +302,7 @@ def test_closing_in_every_state(channel, monkeypatch):
     def gone(*_args: Any) -> None:
         raise DisconnectedError("gone")
 
-    monkeypatch.setattr(channel.circuit, "enqueue", gone)
+    monkeypatch.setattr(channel.circuit, "sending", gone)
     for each in (channel, channel_of(context, "nowhere")):
         context._home.names.leave(each)
         engine_idle(context)

@@ -154,7 +154,7 @@ def test_a_circuit_that_is_ending_is_not_asked(pair, monkeypatch):
 
     properties = Properties(channel)
     monkeypatch.setattr(channel.circuit, "ask", fail)
-    monkeypatch.setattr(channel.circuit, "subscribe", fail)
+    monkeypatch.setattr(channel.circuit, "sending", fail)
     on_engine(pv, properties.start)
     monkeypatch.undo()
     assert channel.control is None

@@ -230,7 +230,7 @@ def test_the_circuit_goes_in_the_middle_of_it(pair, monkeypatch):
         raise DisconnectedError("gone")
 
     heard = Recorder()
-    monkeypatch.setattr(circuit, "subscribe", gone)
+    monkeypatch.setattr(circuit, "sending", gone)
     with pv.subscribe(heard, mask=module.DBE_LOG):
         tried.wait(1)
     assert heard.items == []

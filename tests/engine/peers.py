@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import socket
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager
 
+from caclient.engine.circuit import Circuit, State
+from caclient.errors import DisconnectedError, RemoteProtocolError
+from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
 from caclient.protocol.commands import (
     SERVER,
@@ -26,7 +31,9 @@ from caclient.protocol.commands import (
 
 PATIENCE = 10.0
 NORMAL = 1
+CHAR = 4
 LONG = 5
+MIB = 1 << 20
 
 
 def on_engine(loop, call, *args):
@@ -143,6 +150,7 @@ class Peer:
         self.sock = None
         self.connections = []
         self.accepted = 0
+        self.over = False
 
     def accept(self):
         self.sock, _ = self.listener.accept()
@@ -194,23 +202,20 @@ class Peer:
             self.say(VersionResponse())
 
     def _serve(self, again):
-        try:
-            while True:
-                if self.sock is None:
-                    self.accept()
-                while self.heard:
-                    self.answer(self.heard.popleft())
-                data = self.sock.recv(1 << 20)
-                if data:
+        while self.listener.fileno() != -1:
+            try:
+                self.accept()
+                while True:
+                    while self.heard:
+                        self.answer(self.heard.popleft())
+                    data = self.sock.recv(1 << 20)
+                    if not data:
+                        break
                     self.heard.extend(self.core.receive(data))
-                elif again:
-                    self.sock = None
-                else:
-                    return
-        except OSError:
-            if again and self.listener.fileno() != -1:
-                self.sock = None
-                self._serve(again)
+            except (OSError, RemoteProtocolError):
+                pass  # the listener was closed, or a client has broken off in the middle of a message
+            if not again or self.over:
+                return
 
     @contextmanager
     def serving(self, again=False):
@@ -220,6 +225,7 @@ class Peer:
         try:
             yield self
         finally:
+            self.over = True
             self.hang_up()
             thread.join(PATIENCE)
 
@@ -233,3 +239,88 @@ class Peer:
     def close(self):
         for sock in (self.listener, *self.connections):
             sock.close()
+
+
+def soon(seconds=PATIENCE):
+    return time.monotonic() + seconds
+
+
+class Made:
+    """A circuit, who lives on it, and what it told."""
+
+    def __init__(self, loop, address, conn_timeout=30.0, priority=0, **options):
+        self.loop = loop
+        self.closed = queue.SimpleQueue()
+        self.commands = queue.SimpleQueue()
+        self.rider = Rider()
+        self.circuit = Circuit(
+            loop,
+            address,
+            priority,
+            conn_timeout,
+            self.closed.put,
+            lambda _, command: self.commands.put(command),
+            **options,
+        )
+        self.circuit.riders[self.rider] = None
+        on_engine(loop, self.circuit.open, [VersionRequest(priority, 13)])
+
+    def channel(self, peer, **kind):
+        """A channel of cid 1 and sid 7."""
+        channel = ClientChannel("x:y", self.circuit.core, cid=1, owner=Sink())
+        self.circuit.post(channel.create())
+        peer.make_channel(**kind)
+        for _ in range(2):
+            channel.owner.next()
+        self.sent = self.circuit.bytes_out
+        return channel
+
+
+def in_thread(call, *args):
+    """Make a call that waits in another thread; the result waits for it and gives what it raised."""
+    results = queue.SimpleQueue()
+
+    def make():
+        try:
+            results.put((call(*args), None))
+        except BaseException as error:
+            results.put((None, error))
+
+    thread = threading.Thread(target=make)
+    thread.start()
+
+    def result():
+        value, error = results.get(timeout=3 * PATIENCE)
+        thread.join()
+        if error is not None:
+            raise error
+        return value
+
+    return result
+
+
+def read(count=1):
+    return ReadNotifyRequest(LONG, count, 7, 0)
+
+
+def get(circuit, seconds=PATIENCE):
+    asker = Asker()
+    circuit.exchange(read(), asker, soon(seconds))
+    return asker
+
+
+def answer(peer, value=42):
+    request = peer.hear(ReadNotifyRequest)
+    peer.say(ReadNotifyResponse(value, request.data_type, 1, NORMAL, request.ioid))
+
+
+def usable(circuit, where):
+    """Whether a circuit with a channel still answers; if not, it was closed because an interrupt had torn a stream."""
+    asker = Asker()
+    with contextlib.suppress(DisconnectedError):
+        in_thread(circuit.exchange, ReadNotifyRequest(LONG, 1, 101, 0), asker, soon())()
+    if asker.reply is not None:
+        return True
+    until(circuit._loop, lambda: circuit.state is State.CLOSED)
+    assert "interrupted halfway" in circuit.reason or "EINTR" in circuit.reason, where
+    return False

@@ -10,7 +10,7 @@ import pytest
 
 from caclient.config import Config
 from caclient.engine import lookups, nameservers as module
-from caclient.engine.circuits import Circuit, State
+from caclient.engine.circuit import Circuit, State
 from caclient.engine.lanes import Lanes
 from caclient.engine.log import Log
 from caclient.engine.nameservers import NameServers
@@ -135,7 +135,7 @@ def test_a_circuit_that_has_just_gone_is_passed_over(client, peer, loop, monkeyp
     def gone(*_commands):
         raise DisconnectedError("just now")
 
-    monkeypatch.setattr(circuit, "enqueue", gone)
+    monkeypatch.setattr(circuit, "sending", gone)
     on_engine(loop, one.servers.ask, [SearchName(1, "x", b"")])
     assert circuit.pending == 0
 
@@ -233,7 +233,7 @@ def test_a_server_that_hangs_is_begun_anew_unless_channels_wait_for_it(client, p
     circuit = server.circuit
     for _ in range(others):
         circuit.riders[Rider()] = None
-    on_engine(loop, circuit._set_unresponsive)
+    on_engine(loop, circuit.set_unresponsive)
     on_engine(loop, server.ask, [SearchName(1, "x", b"")])
     assert circuit.pending == 0
     assert circuit.state is (State.UNRESPONSIVE if others else State.CLOSED)

@@ -8,9 +8,10 @@ import pytest
 
 from caclient import Config
 from caclient.engine import pool as module
-from caclient.engine.circuits import State
+from caclient.engine.circuit import State
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
+from caclient.engine.sending import LATER
 from caclient.protocol.beacons import Verdict
 from caclient.protocol.commands import ClientNameRequest, EchoRequest, HostNameRequest, VersionRequest
 from tests.engine.peers import PATIENCE, Rider, on_engine, until
@@ -120,7 +121,8 @@ def test_what_is_queued_by_many_is_written_once(made, peer):
 
     def queue():
         for _ in range(3):
-            circuit.enqueue(EchoRequest())
+            with circuit.sending(LATER) as core:
+                core.send(EchoRequest())
             made.pool.flush_soon(circuit)
         assert circuit.pending == 48
 

@@ -14,7 +14,7 @@ import pytest
 
 from caclient import Config, Context, ReentrantError
 from caclient.client.bulk import get_values
-from caclient.engine.circuits import State
+from caclient.engine.circuit import State
 from caclient.ioc import IOC, Record
 from tests.striking import each_strike
 
@@ -66,12 +66,12 @@ class Stage:
         """Nothing is left of an interrupt, and what was accepted has arrived once and in order."""
         circuit = self.circuit
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, where
-        assert not circuit._seat._is_owned(), where
+        assert not circuit.reader.seat._is_owned(), where
         assert not circuit.lock._is_owned(), where
-        assert not circuit._interest._is_owned(), where
-        assert circuit._relay._followers == set(), where
-        assert not circuit._relay._lock._is_owned(), where
-        assert circuit._relay.threads == {}, where
+        assert not circuit.reader._interest._is_owned(), where
+        assert circuit.reader.relay._followers == set(), where
+        assert not circuit.reader.relay._lock._is_owned(), where
+        assert circuit.reader.relay.threads == {}, where
         home = self.context._home
         for lock in (home.runtime.lock, home.pv_lock, home.runtime.lanes._lock):
             assert lock.acquire(timeout=PATIENCE), where
@@ -82,7 +82,7 @@ class Stage:
         assert circuit.state is State.OPEN, where
         assert circuit.core.ioids == {}, where
         assert circuit.pending == 0, where
-        assert not circuit._led, where
+        assert circuit.reader._leading == {}, where
         assert self.puts == sorted(set(self.puts)), where
         assert set(self.accepted) <= set(self.puts), where
         assert False not in self.told, where
@@ -150,7 +150,7 @@ LEADING = pytest.mark.parametrize("leads", [True, False], ids=["leading", "follo
 @LEADING
 @pytest.mark.parametrize("operation", [get, puts, put_wait, get_many])
 def test_ctrl_c_at_every_place(stage: Stage, operation: Callable[[Stage], None], leads: bool) -> None:
-    stage.circuit._can_lead = leads
+    stage.circuit.reader.can_lead = leads
     assert sweep(stage, lambda: operation(stage)) > 50
 
 
@@ -198,7 +198,7 @@ def test_a_handler_that_puts_has_it_sent(
     stage: Stage, operation: Callable[[Stage], None], signum: signal.Signals, leads: bool
 ) -> None:
     """The motor stops, whatever was interrupted; and that goes on."""
-    stage.circuit._can_lead = leads
+    stage.circuit.reader.can_lead = leads
     stops: list[float] = []
     ioc_stops = stage.many[0]
     stage.stopped.clear()
@@ -226,7 +226,7 @@ def test_a_handler_that_waits_gets_its_answer_or_is_told_why_not(
     stage: Stage, operation: Callable[[Stage], None], leads: bool
 ) -> None:
     """It never waits for what it has interrupted itself."""
-    stage.circuit._can_lead = leads
+    stage.circuit.reader.can_lead = leads
     told: list[str] = []
 
     def handler(*_: object) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from caclient.engine.interrupts import whole
+from caclient.engine.hold import held
 from tests.striking import each_strike
 
 
@@ -27,7 +27,7 @@ def press() -> None:
 
 
 def test_a_call_is_made_and_its_result_given() -> None:
-    assert whole(lambda: 5) == 5
+    assert held(lambda: 5) == 5
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -41,7 +41,7 @@ def test_ctrl_c_comes_after_the_call() -> None:
         done.append(2)
 
     with pytest.raises(KeyboardInterrupt):
-        whole(call)
+        held(call)
     assert done == [1, 2]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -56,7 +56,7 @@ def test_a_handler_is_called_once_with_what_it_would_have_been_given() -> None:
         assert calls == []
         return "result"
 
-    assert whole(call) == "result"
+    assert held(call) == "result"
     ((number, frame),) = calls
     assert number == signal.SIGINT
     assert frame.f_code.co_filename == __file__
@@ -64,19 +64,19 @@ def test_a_handler_is_called_once_with_what_it_would_have_been_given() -> None:
 
 def test_what_the_call_raises_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
-        whole(lambda: 1 // 0)
+        held(lambda: 1 // 0)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, signal.SIG_DFL])
 def test_what_is_no_python_handler_stays(handler: Any) -> None:
     signal.signal(signal.SIGINT, handler)
-    assert whole(lambda: signal.getsignal(signal.SIGINT)) is handler
+    assert held(lambda: signal.getsignal(signal.SIGINT)) is handler
 
 
 def test_other_threads_need_nothing_held_back() -> None:
     seen: list[Any] = []
-    thread = threading.Thread(target=lambda: seen.append(whole(lambda: signal.getsignal(signal.SIGINT))))
+    thread = threading.Thread(target=lambda: seen.append(held(lambda: signal.getsignal(signal.SIGINT))))
     thread.start()
     thread.join()
     assert seen == [signal.default_int_handler]
@@ -86,7 +86,7 @@ def test_a_handler_that_the_call_installs_stays() -> None:
     def handler(*_given: Any) -> None:
         raise AssertionError
 
-    whole(lambda: signal.signal(signal.SIGINT, handler))
+    held(lambda: signal.signal(signal.SIGINT, handler))
     assert signal.getsignal(signal.SIGINT) is handler
 
 
@@ -98,10 +98,10 @@ def test_our_handler_is_never_left_behind(signum: signal.Signals) -> None:
         raise TimeoutError
 
     signal.signal(signal.SIGUSR1, fail)
-    for strike in each_strike(watched="engine/interrupts.py", signum=signum):
+    for strike in each_strike(watched="engine/hold.py", signum=signum):
         try:
             with strike:
-                whole(lambda: None)
+                held(lambda: None)
         except (KeyboardInterrupt, TimeoutError):
             assert strike.struck
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, strike.where
