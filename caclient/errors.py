@@ -115,5 +115,9 @@ class ContextClosedError(CAError, RuntimeError):
     """The context has been closed: it accepts no more work."""
 
 
+class LimitError(CAError, OSError):
+    """The system gives no more descriptors or threads to this process."""
+
+
 class ReentrantError(CAError, RuntimeError):
     """The handler of a signal has interrupted caclient halfway, and would wait for what only that can bring."""

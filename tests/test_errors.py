@@ -22,6 +22,7 @@ BUILTINS = {
     errors.WrongTypeError: TypeError,
     errors.ReadOnlyError: PermissionError,
     errors.NoValueError: AttributeError,
+    errors.LimitError: OSError,
 }
 
 

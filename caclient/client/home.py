@@ -23,6 +23,7 @@ from caclient.engine.runtime import Runtime
 from caclient.engine.searches import Searches
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address, interface_addresses
+from caclient.errors import LimitError
 from caclient.protocol.beacons import Verdict
 from caclient.protocol.command import Command
 from caclient.protocol.commands import ErrorResponse, SearchResponse, VersionResponse
@@ -56,11 +57,15 @@ class Home:
     def __init__(self, settings: Settings, on_over: Callable[[Home], None]) -> None:
         self.settings = settings
         self.config = config = settings.config
-        self.runtime = Runtime(config.identity(), self._wake)
+        try:
+            self.runtime = Runtime(config.identity(), self._wake)
+        except OSError as error:
+            raise _limit(error) from error
         self.pool = Pool(self.runtime, config, self._unowned, self._circuit_gone)
         self.names = Names(self.runtime, self.pool, lambda: self.name_servers.describe())
         self.pv_lock = threading.RLock()
         """Held while a PV changes its callbacks."""
+        self._waking = threading.RLock()
         self._on_over = on_over
         self._over = new_signal()
         self._closing = False
@@ -86,9 +91,13 @@ class Home:
 
     def _start_engine(self) -> None:
         loop = self.runtime.loop
+        try:
+            loop.start()
+        except RuntimeError as error:
+            loop.abandon()
+            raise _limit(error) from error
         for start in (self.searches.start, self.name_servers.start, self.repeater.start):
             loop.call_soon(start)
-        loop.start()
         for problem in self.config.problems:
             self.runtime.log.push(log.warning, problem, problem)
 
@@ -161,6 +170,7 @@ class Home:
     def fall_asleep(self) -> None:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
         self.pv_lock = threading.RLock()
+        self._waking = threading.RLock()
         self._over = new_signal()
         if not self.runtime.closed:
             self.searches.abandon()
@@ -174,11 +184,15 @@ class Home:
     def _wake(self) -> None:
         """In a forked child, at the first use: an engine and circuits of its own."""
         runtime = self.runtime
-        with runtime.lock:
+        with self._waking:
             if not runtime.asleep or runtime.closed:
                 return
             runtime.asleep = False
-        self._start_engine()
+            try:
+                self._start_engine()
+            except BaseException:
+                runtime.asleep = True
+                raise
         runtime.loop.call_soon(self.names.search_all)
 
 
@@ -192,6 +206,10 @@ class Lease:
 
     def __del__(self) -> None:
         self.home.close_soon()
+
+
+def _limit(error: Exception) -> LimitError:
+    return LimitError(f"no engine for a context: {error}; see `ulimit -n` and `ulimit -u`")
 
 
 def _log_error(what: tuple[str, ErrorResponse]) -> None:

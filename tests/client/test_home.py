@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from caclient import Context, ContextClosedError
+from caclient import Config, Context, ContextClosedError, LimitError
 from caclient.client import default
 from caclient.client.home import Home
 from tests.faults import FaultServer
@@ -124,6 +124,27 @@ def test_a_pv_is_refused_by_a_home_that_closes(server):
     over(context._home)
     with pytest.raises(ContextClosedError):
         pv.get(timeout=60, use_monitor=False)
+
+
+def test_no_descriptor_for_a_context(monkeypatch):
+    def none() -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("caclient.engine.loop.make_poller", none)
+    with pytest.raises(LimitError, match=r"no engine for a context: .*Too many open files"):
+        Context(Config.isolated())
+
+
+def test_no_thread_for_a_context(monkeypatch):
+    def none(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = Snapshot.now()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none)
+        with pytest.raises(LimitError, match="can't start new thread"):
+            Context(Config.isolated())
+    assert not before.left_behind()
 
 
 def test_in_words(server):
