@@ -12,13 +12,13 @@ from collections.abc import Callable
 
 from caclient.config import Address
 from caclient.engine.loop import Loop
+from caclient.engine.outbox import Outbox
 from caclient.engine.poller import READ, WRITE
 from caclient.errors import ProtocolError
 from caclient.protocol import commands as ca
 from caclient.protocol.circuit import VirtualCircuit
 
 from .complaints import Complaints
-from .outbox import Outbox
 from .session import Session, farewell
 
 _CHUNK = 1 << 14
@@ -52,11 +52,12 @@ class Connection:
         self._sock = sock
         self._on_activity = on_activity
         self._on_closed = on_closed
-        self._outbox = Outbox()
+        self._outbox = Outbox(self._await_room, self._lose)
         self._requests: deque[ca.Command] = deque()
         self._interest = READ
         self._closed = False
         self._ending = False
+        self._lost = False
         self._flush_filed = False
 
     def open(self) -> None:
@@ -64,6 +65,7 @@ class Connection:
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._outbox.connect(self._sock.send)
         self._loop.poller.add(self._sock.fileno(), READ, self._ready)
         self._send(ca.VersionResponse())
         self._flush()
@@ -98,6 +100,7 @@ class Connection:
         if bits & READ:
             self._read()
         if bits & WRITE and not self._closed:
+            self._outbox.unblock()
             self._flush()
 
     def _read(self) -> None:
@@ -149,11 +152,10 @@ class Connection:
 
     def _flush(self) -> None:
         """Write what waits, then a turn's replies and updates as far as the client takes them."""
-        try:
-            self._outbox.write(self._sock)
-            more = self._take_turn()
-            self._outbox.write(self._sock)
-        except OSError:
+        self._outbox.write()
+        more = self._take_turn()
+        self._outbox.write()
+        if self._lost:
             self.close()
             return
         if self._ending and not self._outbox.size:
@@ -186,6 +188,13 @@ class Connection:
 
     def _may_say_more(self) -> bool:
         return self._outbox.size <= _MOST_WAITING and not self._ending
+
+    def _await_room(self) -> None:
+        """The kernel takes no more for now; `_flush` minds that."""
+
+    def _lose(self, _error: OSError) -> None:
+        """The kernel will never take any more; `_flush` closes."""
+        self._lost = True
 
     def _wanted(self) -> int:
         reading = READ if self._may_say_more() else 0
