@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import time
 from collections.abc import Iterable
 
 from caclient.config import Config
@@ -18,8 +17,6 @@ Some systems refuse what is more than they allow, instead of giving less.
 """
 _LEAST_PATIENCE = 5.0
 """Seconds that a peer has at the least before its system counts as gone: it may be no more than busy."""
-_KEPT = 5.0
-"""Seconds for which what is known of the interfaces is not looked up again."""
 
 
 def tcp_socket(patience: float | None = None) -> socket.socket:
@@ -83,26 +80,8 @@ def _enlarge(sock: socket.socket) -> None:
         return
 
 
-class _Interfaces:
-    """What was found when the interfaces were last looked up, which costs the engine a tenth of a millisecond each."""
-
-    looked_up_at = float("-inf")
-    found: tuple[tuple[str, str], ...] = ()
-
-
 def interface_addresses() -> list[tuple[str, str]]:
-    """(address, broadcast address) of each IPv4 interface that has one, loopback left out; never raises.
-
-    Looked up at most every five seconds.
-    """
-    now = time.monotonic()
-    if now - _Interfaces.looked_up_at >= _KEPT:
-        _Interfaces.found = tuple(_look_up_interfaces())
-        _Interfaces.looked_up_at = now
-    return list(_Interfaces.found)
-
-
-def _look_up_interfaces() -> list[tuple[str, str]]:
+    """(address, broadcast address) of each IPv4 interface that has one, loopback left out; never raises."""
     import ifaddr  # runs a program when imported (on Linux), which ``import caclient`` must not
 
     found = []

@@ -17,13 +17,6 @@ def adapter(*ips):
     return SimpleNamespace(ips=[SimpleNamespace(is_IPv4=":" not in ip, ip=ip, network_prefix=bits) for ip, bits in ips])
 
 
-@pytest.fixture(autouse=True)
-def fresh(monkeypatch):
-    """Nothing is known of the interfaces yet."""
-    monkeypatch.setattr(sockets._Interfaces, "looked_up_at", float("-inf"))
-    monkeypatch.setattr(sockets._Interfaces, "found", ())
-
-
 @pytest.fixture
 def adapters(monkeypatch):
     """What the machine is said to have."""
@@ -102,21 +95,6 @@ def test_a_socket_that_cannot_be_used_is_closed(monkeypatch):
     with pytest.raises(OSError, match="in use"):
         sockets.bcast_socket()
     assert made[0].fileno() == -1
-
-
-def test_the_interfaces_are_looked_up_once_in_seconds(adapters, monkeypatch):
-    """Thousands of answers of a second server each want to know which addresses are ours."""
-    clock, looked_up = [100.0], []
-    get_adapters = ifaddr.get_adapters
-    monkeypatch.setattr(ifaddr, "get_adapters", lambda: looked_up.append(1) or get_adapters())
-    monkeypatch.setattr(sockets, "time", SimpleNamespace(monotonic=lambda: clock[0]))
-    for _ in range(3000):
-        assert "10.1.2.3" in sockets.local_addresses()
-    assert len(looked_up) == 1
-    adapters.append(adapter(("172.16.0.1", 16)))
-    clock[0] += 6.0
-    assert "172.16.0.1" in sockets.local_addresses()
-    assert len(looked_up) == 2
 
 
 @pytest.mark.parametrize("host", ["x" * 300, "a..b", "b\udcff", "." * 70, "\u00e9" * 64])
