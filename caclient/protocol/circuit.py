@@ -12,8 +12,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 from caclient.errors import LocalProtocolError, RemoteProtocolError
+from caclient.protocol.channel import ClientChannel
 from caclient.protocol.command import CLIENT, Command, Payload, Role
-from caclient.protocol.commands import CIRCUIT, EventAddResponse, EventCancelResponse, ReadNotifyRequest
+from caclient.protocol.commands import (
+    CIRCUIT,
+    AccessRightsResponse,
+    CreateChanRequest,
+    CreateChanResponse,
+    EventAddResponse,
+    EventCancelResponse,
+    ReadNotifyRequest,
+)
+from caclient.protocol.crowds import CreatedRun, Made, Pairs, create_requests
 from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE, MARK
 from caclient.protocol.ledger import MAX_TYPE, Ledger, as_cancel
 from caclient.protocol.runs import (
@@ -25,11 +35,19 @@ from caclient.protocol.runs import (
     by_request,
     read_requests,
 )
-from caclient.protocol.states import CLOSED_CIRCUIT, ENDING_SUBSCRIPTION, OPEN_CHANNEL, State, broken
+from caclient.protocol.states import (
+    CLOSED_CIRCUIT,
+    ENDING_SUBSCRIPTION,
+    NEW_CHANNEL,
+    OPEN_CHANNEL,
+    Standing,
+    State,
+    broken,
+)
 from caclient.protocol.stream import Stream
 
 Address: TypeAlias = "tuple[str, int]"
-Item: TypeAlias = "Command | UpdateRun | ReplyRun"
+Item: TypeAlias = "Command | UpdateRun | ReplyRun | CreatedRun"
 
 JOINED = 16384
 """Messages up to this size are joined into one buffer with their neighbours."""
@@ -105,6 +123,22 @@ class VirtualCircuit(Ledger):
         self.ioids.update(dict.fromkeys(range(first, first + len(sids)), ReadRows(first, sids, owner)))
         return first, buffer
 
+    def send_creates(self, wanted: Sequence[tuple[str, Any]]) -> tuple[list[ClientChannel], Payload]:
+        """Many CREATE_CHAN requests at once, of (name, owner): the channels, and the bytes."""
+        following = self.standing.moves.get(CreateChanRequest)
+        if following is None or self.our_role is not CLIENT:
+            raise LocalProtocolError(f"cannot create channels: circuit is at: {self.standing}")
+        first = self.new_cids(len(wanted))
+        buffer = create_requests([name for name, _ in wanted], range(first, first + len(wanted)))
+        channels = []
+        asked = NEW_CHANNEL.moves[CreateChanRequest]
+        for cid, (name, owner) in enumerate(wanted, first):
+            channel = ClientChannel(name, self, cid, owner)
+            channel.standing = asked
+            channels.append(channel)
+        self.standing = following
+        return channels, buffer
+
     def _said(self, command: Command) -> list[Payload]:
         """Police one command of ours and encode it."""
         kind = command.__class__
@@ -169,6 +203,9 @@ class VirtualCircuit(Ledger):
                 if kind is Run:
                     self._hear_run(message, items)
                     continue
+                if kind is Pairs:
+                    self._hear_pairs(message, items)
+                    continue
                 standing = self.standing
                 following = standing.moves.get(kind)
                 if following is None:
@@ -203,6 +240,16 @@ class VirtualCircuit(Ledger):
             if taken:
                 return
         items += self._heard(run.commands())
+
+    def _hear_pairs(self, pairs: Pairs, items: list[Item]) -> None:
+        """Channels that were made: those that cannot be, and what follows them, go the general way."""
+        made: list[Made] = []
+        if self.our_role is CLIENT and _moves_nothing(self.standing):
+            self.make_channels(pairs.rows, made)
+        if made:
+            items.append(CreatedRun(made))
+        if len(made) < len(pairs.rows):
+            items += self._heard(pairs.commands(len(made)))
 
     def _updates(self, run: Run, items: list[Item]) -> bool:
         parts = by_id(run.rows)
@@ -272,6 +319,12 @@ class VirtualCircuit(Ledger):
         self.channels_sid.clear()
         self.subscriptions.clear()
         return owners
+
+
+def _moves_nothing(standing: Standing) -> bool:
+    """Whether channels may be made any number of times without moving the circuit."""
+    moves = standing.moves
+    return moves.get(AccessRightsResponse) is standing and moves.get(CreateChanResponse) is standing
 
 
 def _gathered(buffers: list[Payload]) -> list[Payload]:

@@ -8,13 +8,15 @@ our error if we send it, and a reply that came too late if we receive it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from caclient.dbr.types import ChannelType
 from caclient.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from caclient.protocol.channel import Channel, ClientChannel, ServerChannel, Subscription
 from caclient.protocol.command import SERVER, Command, Role
 from caclient.protocol.commands import (
+    AccessRights,
     AccessRightsResponse,
     ClearChannelRequest,
     ClearChannelResponse,
@@ -38,6 +40,7 @@ from caclient.protocol.commands import (
     WriteNotifyResponse,
     WriteRequest,
 )
+from caclient.protocol.crowds import Made, Pair
 from caclient.protocol.runs import ReadRows
 from caclient.protocol.states import (
     ENDING_SUBSCRIPTION,
@@ -60,6 +63,15 @@ MAX_DEPARTED = 4096
 """Channels that a server has disconnected are remembered up to this many, for what its client had sent them before."""
 _IDS = 1 << 32
 _FIRST_STS = 7
+
+_NATIVE_TYPES = [ChannelType(number) for number in range(MAX_NATIVE_TYPE + 1)]
+_RIGHTS = [AccessRights(number) for number in range(4)]
+_AWAITING_CREATE = NEW_CHANNEL.moves[CreateChanRequest]
+_AS_MADE = {
+    standing: standing.moves[AccessRightsResponse].moves[CreateChanResponse]
+    for standing in (_AWAITING_CREATE, _AWAITING_CREATE.moves[AccessRightsResponse])
+}
+"""Where a channel stands after its rights and its creation have come, by where it stood before."""
 
 Judge: TypeAlias = "Callable[[Any], Command | None]"
 
@@ -117,6 +129,15 @@ class Ledger:
         while self._next_cid in self.channels:
             self._next_cid = (self._next_cid + 1) % _IDS
         return self._next_cid
+
+    def new_cids(self, count: int) -> int:
+        """The first of `count` consecutive cids that no channel has."""
+        first = self.new_cid()
+        while first + count > _IDS or not self.channels.keys().isdisjoint(range(first, first + count)):
+            self._next_cid = (first + count) % _IDS if first + count <= _IDS else 1
+            first = self.new_cid()
+        self._next_cid = (first + count) % _IDS
+        return first
 
     def new_ioid(self) -> int:
         """An id that no request and no subscription has: one number space for both."""
@@ -262,6 +283,28 @@ class Ledger:
         channel.standing = channel.standing.moves[CreateChanResponse]
         command.owner = channel.owner
         return command
+
+    def make_channels(self, rows: Sequence[Pair], made: list[Made]) -> None:
+        """Enter rights and creation of one channel after the other, as `_rights` and `_created` would, up to the first
+        that is not as plain as that: it is left to them.
+        """
+        channels, by_sid, departed = self.channels, self.channels_sid, self._departed
+        for _, _, _, _, cid, rights, _, _, data_type, count, _, sid in rows:
+            channel = channels.get(cid)
+            if channel is None or data_type > MAX_NATIVE_TYPE or sid in by_sid:
+                return
+            following = _AS_MADE.get(channel.standing)
+            if following is None:
+                return
+            if departed:
+                departed.pop(sid, None)
+            by_sid[sid] = channel
+            channel.sid = sid
+            channel.native_data_type = _NATIVE_TYPES[data_type]
+            channel.native_data_count = count
+            channel.access_rights = _RIGHTS[rights & 3]
+            channel.standing = following
+            made.append(Made(channel.owner, sid, data_type, count, rights))
 
     def _rights(self, command: AccessRightsResponse) -> Command | None:
         channel = self._channel(command, command.cid)

@@ -18,11 +18,12 @@ import numpy as np
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.command import MAX_TEXT, Command, Payload, WithStatus
 from caclient.protocol.commands import EventAddResponse, ReadNotifyResponse
+from caclient.protocol.crowds import CREATION, PAIR_SIZE, RIGHTS_ID, Pairs, find_pairs
 from caclient.protocol.header import ALIGNMENT, EXTENDED_SIZE, MARK, SHORT, SHORT_SIZE, Header
 from caclient.protocol.runs import MIN_RUN, NORMAL, Run, find_run
 from caclient.protocol.status import ECA_TOLARGE
 
-Item: TypeAlias = "Command | Run"
+Item: TypeAlias = "Command | Run | Pairs"
 
 SMALL = 4096
 """Payloads up to this size are copied out of the receive buffer, so that they do not keep all of it alive."""
@@ -112,6 +113,12 @@ class Stream:
                         offset += len(run) * (SHORT_SIZE + size)
                         continue
                     singles_until = ahead
+            if number == RIGHTS_ID and runs and data[stop : stop + len(CREATION)] == CREATION:
+                pairs = find_pairs(data, offset)
+                if pairs is not None:
+                    yield pairs
+                    offset += len(pairs.rows) * PAIR_SIZE
+                    continue
             kind = classes.get(number)
             if kind is None or size & _MISALIGNED or size > ordinary or stop > end:
                 unusual, offset = self._unusual(data, offset)
