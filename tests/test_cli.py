@@ -1,4 +1,4 @@
-"""The ``caclient`` command itself: how it finds its subcommands and what it says without one."""
+"""The command itself: how it finds its verbs, and how it ends."""
 
 from __future__ import annotations
 
@@ -8,38 +8,60 @@ import sys
 import pytest
 
 from caclient import cli
+from caclient.cli import demo
+from caclient.cli.verbs import ALL
+from caclient.errors import CATimeoutError
 
 
-def test_without_a_command_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_verb_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
-    assert "demo" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert all(f"  {verb} " in said for verb in ALL)
 
 
-def test_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main(["no-such-command"])
-    assert "no-such-command" in capsys.readouterr().err
+def test_unknown_verb_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["no-such-verb"])
+    assert ended.value.code == 2
+    assert "no-such-verb" in capsys.readouterr().err
 
 
-def test_every_command_has_its_module() -> None:
-    for name in cli.COMMANDS:
-        _, chosen = cli.build_parser([name])
-        assert chosen is not None
-        assert chosen.run
-
-
-@pytest.mark.parametrize(("error", "status"), [(KeyboardInterrupt, 130), (BrokenPipeError, 141)])
-def test_interrupted_ends_quietly(monkeypatch: pytest.MonkeyPatch, error: type[BaseException], status: int) -> None:
-    _, demo = cli.build_parser(["demo"])
-
-    def interrupted(options: object) -> int:
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (KeyboardInterrupt, 130, ""),
+        (BrokenPipeError, 141, ""),
+        (CATimeoutError("'x\a' not connected"), 1, "caclient: 'x\\a' not connected\n"),
+    ],
+)
+def test_how_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    status: int,
+    said: str,
+) -> None:
+    def failing(options: object) -> int:
         raise error
 
-    monkeypatch.setattr(demo, "run", interrupted)
+    monkeypatch.setattr(demo, "run", failing)
+    monkeypatch.setattr("caclient.cli.output.silence", lambda: None)
     assert cli.main(["demo"]) == status
+    assert capsys.readouterr().err == said
+
+
+def test_a_mistake_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["get"]) == 1
+    assert capsys.readouterr().err == "No pv name specified. ('caclient get -h' for help.)\n"
 
 
 def test_runs_as_a_module() -> None:
     done = subprocess.run([sys.executable, "-m", "caclient", "--help"], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0
     assert "demo" in done.stdout
+
+
+def test_what_is_not_used_is_not_imported() -> None:
+    program = "import sys; from caclient.cli import get, put, monitor, info; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert not {"rich", "argcomplete", "argparse", "caclient.cli.watch"} & set(done.stdout.split())

@@ -10,24 +10,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from pathlib import PurePath
+from typing import Final, Protocol, cast
 
-if TYPE_CHECKING:
-    import argparse
-
-TOOLS = {
-    "get": "read and print PVs, like caget",
-    "put": "write a PV, like caput",
-    "monitor": "print each event of PVs, like camonitor",
-    "info": "where PVs are served and what they are, like cainfo",
-}
-COMMANDS = {
-    "demo": "start a demo IOC, then read, write and watch it, and see it go and come back",
-}
-LINKS = {f"ca{verb}": verb for verb in TOOLS}
+TOOLS: Final = ("get", "put", "monitor", "info")
+LINKS: Final = {f"ca{verb}": verb for verb in TOOLS}
 """Names under which the command is a tool."""
 
-INTERRUPTED, CLOSED_PIPE, MISUSED = 130, 141, 2
+INTERRUPTED, CLOSED_PIPE, MISUSED, FAILED = 130, 141, 2, 1
 
 
 class Tool(Protocol):
@@ -36,58 +26,64 @@ class Tool(Protocol):
     def main(self, program: str, arguments: Sequence[str]) -> int: ...
 
 
-class Command(Protocol):
-    """What the module of any other verb holds."""
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
-    def run(self, options: argparse.Namespace) -> int: ...
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit status."""
+    """Run the command line; the exit status. A user's mistake is told in a line."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _guarded(PurePath(sys.argv[0]).name if sys.argv else "", arguments)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _guarded(called: str, arguments: Sequence[str]) -> int:
+    from caclient.errors import CAError
+
+    from .escapes import visible
     from .options import UsageError
     from .output import complain, silence
 
     try:
-        return _run(os.path.basename(sys.argv[0]) if sys.argv else "", arguments)
+        return _run(called, arguments)
     except UsageError as error:
         complain(*str(error).splitlines())
         return error.status
-    except KeyboardInterrupt:
-        return INTERRUPTED
+    except CAError as error:
+        complain(visible(f"caclient: {error}"))
+        return FAILED
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         silence()
         return CLOSED_PIPE
 
 
 def _run(called: str, arguments: Sequence[str]) -> int:
+    called = called.removesuffix(".exe")
+    if "_ARGCOMPLETE" in os.environ:
+        return _complete(called)
     if called in LINKS:
         return _tool(LINKS[called]).main(called, arguments)
     if arguments and arguments[0] in TOOLS:
         return _tool(arguments[0]).main(f"caclient {arguments[0]}", arguments[1:])
-    parser, chosen = build_parser(arguments)
-    options = parser.parse_args(arguments)
-    if chosen is None:
-        parser.print_help()
-        return MISUSED
-    return chosen.run(options)
+    return _command(arguments)
 
 
 def _tool(verb: str) -> Tool:
     return cast("Tool", import_module(f"caclient.cli.{verb}"))
 
 
-def build_parser(arguments: Sequence[str]) -> tuple[argparse.ArgumentParser, Command | None]:
-    """The parser with every subcommand's name, and the arguments of the one that is asked for."""
-    import argparse
+def _command(arguments: Sequence[str]) -> int:
+    """One of the verbs with options of the usual kind."""
+    from .parsers import command, main_parser
 
-    parser = argparse.ArgumentParser(prog="caclient", description="Channel Access from the command line.")
-    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
-    chosen: Command | None = None
-    for name, summary in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary.capitalize() + ".")
-        if name in arguments:
-            chosen = cast("Command", import_module(f"caclient.cli.{name}"))
-            chosen.add_arguments(subparser)
-    return parser, chosen
+    verb = next((word for word in arguments if not word.startswith("-")), "")
+    parser = main_parser(verb)
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return MISUSED
+    return command(options.command).run(options)
+
+
+def _complete(called: str) -> int:
+    from .completion import complete
+
+    return complete(called)

@@ -10,6 +10,7 @@ from caclient.dbr.types import ChannelType, time_type
 from . import lines, tool
 from .blocks import answer_block, note_block
 from .formats import Answer, Style
+from .objects import print_readings
 from .options import Form, Options, Parser
 from .output import complain, say
 from .session import NoAnswer, Question, Session, filled, refusal_report, zeros
@@ -33,6 +34,9 @@ def get(names: Sequence[str], options: Options) -> int:
             complain(tool.not_found(names))
         if not any(channel.connected for channel in channels):
             return 1
+        if options.json:
+            found = print_readings(channels, session.readings(channels, options.wait))
+            return 0 if found and not missing else 1
         questions = [Question(channel, *wanted(channel, options)) for channel in channels]
         answers = session.ask(questions, options.wait)
         printed = [Printed(*pair, options) for pair in zip(questions, answers, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from caclient.client.channel import Channel
 from caclient.dbr.types import ChannelType
@@ -10,6 +11,7 @@ from caclient.dbr.types import ChannelType
 from . import tool
 from .blocks import info_block, unknown_block
 from .names import collect
+from .objects import object_line
 from .options import Options, Parser
 from .output import complain, say
 from .session import Session
@@ -33,7 +35,7 @@ def info(names: Sequence[str], options: Options) -> int:
         if not any(channel.connected for channel in channels):
             return 1
         for channel in channels:
-            say(*_block(session, channel))
+            say(*([object_line(_facts(session, channel))] if options.json else _block(session, channel)))
     return 1 if missing else 0
 
 
@@ -55,3 +57,16 @@ def _block(session: Session, channel: Channel) -> list[str]:
     native = channel.native_type or ChannelType.STRING
     access = (channel.can_read, channel.can_write)
     return info_block(channel.name, "connected", session.host_name(channel), access, native, channel.count)
+
+
+def _facts(session: Session, channel: Channel) -> dict[str, Any]:
+    native = channel.native_type
+    return {
+        "pvname": channel.name,
+        "connected": channel.connected,
+        "host": session.host_name(channel) if channel.connected else None,
+        "read_access": channel.can_read,
+        "write_access": channel.can_write,
+        "type": None if native is None else native.name.lower(),
+        "count": channel.count,
+    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from caclient.dbr.alarms import alarm_severity, alarm_status
+from caclient.dbr.alarms import AlarmSeverity, AlarmStatus
 from caclient.dbr.metadata import Metadata
 
 from .escapes import visible
@@ -66,9 +66,13 @@ def note_line(name: str, count: int, note: str, style: Style, stamp: str = "") -
 
 def status_text(status: int | None) -> str:
     """The name of an alarm's cause."""
-    return getattr(alarm_status(status or 0), "name", "??")
+    return _STATUSES.get(status or 0, "??")
 
 
 def severity_text(severity: int | None) -> str:
     """The name of an alarm's severity."""
-    return getattr(alarm_severity(severity or 0), "name", "??")
+    return _SEVERITIES.get(severity or 0, "??")
+
+
+_STATUSES = {int(status): status.name for status in AlarmStatus}
+_SEVERITIES = {int(severity): severity.name for severity in AlarmSeverity}

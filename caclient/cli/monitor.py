@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 
 from caclient.client.channel import Channel
-from caclient.dbr.types import ChannelType
+from caclient.dbr.types import ChannelType, time_type
 
 from . import lines, tool
+from .escapes import visible
 from .get import count_wanted, line_type
+from .objects import reading_line
 from .options import Options, Parser
 from .output import complain, say
-from .session import DISCONNECTED, Event, Session, deadline_of
+from .session import DISCONNECTED, Event, Readings, Session, deadline_of
 from .stamps import NEVER, StampPrinter, stamp_text
 
 
@@ -28,6 +30,8 @@ def monitor(names: Sequence[str], options: Options) -> int:
     with Session() as session:
         channels = tool.create(session, names, options.priority)
         printer = Printer(channels, options)
+        if options.json:
+            return monitor_objects(session, channels, options)
         events = session.subscribe(channels, lambda channel: wanted(channel, options), options.mask)
         deadline = deadline_of(options.wait)
         while (event := events.next(deadline)) is not None:
@@ -38,6 +42,22 @@ def monitor(names: Sequence[str], options: Options) -> int:
         while (event := events.next(math.inf)) is not None:
             printer.show(event)
     return 0
+
+
+def monitor_objects(session: Session, channels: Sequence[Channel], options: Options) -> int:
+    """Print events as JSON until interrupted; what is missing, or goes, is told on standard error."""
+    events = session.subscribe(channels, lambda channel: (time_type(channel.native_type or 0), 0), options.mask)
+    readings = Readings(session, channels, options.wait)
+    deadline = deadline_of(options.wait)
+    while True:
+        event = events.next(deadline)
+        if event is None:
+            complain(*(f"{visible(one.name)}: not connected" for one in channels if one.native_type is None))
+            deadline = math.inf
+        elif (reading := readings.take(event)) is None:
+            complain(f"{visible(channels[event.place].name)}: disconnected")
+        else:
+            say(reading_line(reading))
 
 
 def wanted(channel: Channel, options: Options) -> tuple[ChannelType, int]:

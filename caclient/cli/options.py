@@ -25,11 +25,11 @@ VALUE, LOG, ALARM, PROPERTY = 1, 2, 4, 8
 DEFAULT_WAIT = 1.0
 TIMEOUT_VARIABLE = "EPICS_CLI_TIMEOUT"
 
-_OURS = ("help", "version")
+_OURS = ("json", "help", "version")
 _OURS_WITH_ARGUMENT = ("from-file",)
 
 GET = getopt.Letters("taicnhsSV", "efgl#d0wpF", _OURS, _OURS_WITH_ARGUMENT)
-PUT = getopt.Letters("cnlhatsVS", "#wpF", _OURS, stop_early=True)
+PUT = getopt.Letters("cnlhatsVS", "#wpF", ("help", "version"), stop_early=True)
 MONITOR = getopt.Letters("nhVsS", "mefgl#0wtpF", _OURS, _OURS_WITH_ARGUMENT)
 INFO = getopt.Letters("nhV", "wsp", _OURS, _OURS_WITH_ARGUMENT)
 
@@ -88,6 +88,7 @@ class Options:
     as_array: bool = False
     states_by_name: bool = False
     interest: int = 0
+    json: bool = False
     from_files: list[str] = field(default_factory=list)
     call: Call | None = None
 
@@ -175,6 +176,7 @@ class Parser:
             "V": lambda _: self._call(Call.VERSIONS),
             "help": lambda _: self._call(Call.HELP),
             "version": lambda _: self._call(Call.VERSION),
+            "json": lambda _: self._set("json", True),
             "from-file": lambda text: self.options.from_files.append(text),
             "w": self._wait,
             "p": self._priority,

@@ -18,16 +18,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from typing_extensions import Self
 
+from caclient.client import default
 from caclient.client.bulk import wait_all
 from caclient.client.channel import Channel
-from caclient.client.context import Context
+from caclient.client.home import Settings
+from caclient.client.report import Report
 from caclient.client.request import Request
 from caclient.client.subscription import Monitor
+from caclient.config import Config
 from caclient.dbr.decode import HEADER_SIZE, decode
+from caclient.dbr.metadata import Metadata
+from caclient.dbr.reading import ControlInfo, Origin, Reading, Reason
 from caclient.dbr.stamps import TimeStamp
-from caclient.dbr.types import LAYOUTS, ChannelType, padded, payload_size
+from caclient.dbr.text import to_text
+from caclient.dbr.types import LAYOUTS, ChannelType, ctrl_type, padded, payload_size, time_type
 from caclient.engine.sending import LATER
 from caclient.engine.signals import await_signal, new_signal
+from caclient.engine.sockets import Address
 from caclient.errors import AccessDeniedError, BadValueError, CAError, CATimeoutError, ChannelAccessError
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
 from caclient.protocol.runs import UpdateRun
@@ -63,6 +70,7 @@ DISCONNECTED = _REPORTS["ECA_DISCONN"]
 _PATIENCE = 5.0
 """Seconds that a put waits for a server that takes nothing."""
 _SETTLE = 1.0
+_QUEUE_BYTES = 256_000_000
 
 
 class NoAnswer(NamedTuple):
@@ -72,6 +80,12 @@ class NoAnswer(NamedTuple):
     """``disconnected``, ``access``, ``timeout`` or ``refused``."""
     text: str = ""
     """What the server said if it refused."""
+
+    @property
+    def words(self) -> str:
+        """The reason for people."""
+        known = {"disconnected": "not connected", "access": "no read access", "timeout": "no answer in time"}
+        return known.get(self.reason, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +110,11 @@ class Event:
 class Session:
     """One command's contact with the IOCs."""
 
-    def __init__(self, context: Context | None = None) -> None:
+    def __init__(self, config: Config | None = None) -> None:
         self._handler = _Complaints()
         logging.getLogger("caclient").addHandler(self._handler)
-        self.context = context or Context()
+        self._lease = default.open_home(Settings(config or Config.from_env(), _PATIENCE, _QUEUE_BYTES))
+        self._home = self._lease.home
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +122,7 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.context.close()
+        self._home.close()
         logging.getLogger("caclient").removeHandler(self._handler)
 
     def channels(self, names: Sequence[str], priority: int = 0) -> list[Channel]:
@@ -118,7 +133,7 @@ class Session:
         channels, bad = [], []
         for name in names:
             try:
-                channels.append(self.context._home.names.stay(name, priority))
+                channels.append(self._home.names.stay(name, priority))
             except BadValueError:
                 bad.append(name)
         if bad:
@@ -134,10 +149,23 @@ class Session:
         """All answers, the questions being put at once."""
         asked = [_ask(question) for question in questions]
         deadline = deadline_of(wait)
+        return [one if isinstance(one, NoAnswer) else _answer(one, deadline) for one in asked]
+
+    def readings(self, channels: Sequence[Channel], wait: float) -> list[Reading | NoAnswer]:
+        """All there is to know of each channel, everything being asked for at once."""
+        values = [Question(channel, time_type(channel.native_type or 0), 0) for channel in channels]
+        about = [Question(channel, ctrl_type(channel.native_type or 0), 1) for channel in channels]
+        answers = self.ask([*values, *about], wait)
+        origins = map(_origin, channels, answers[len(channels) :])
         return [
-            one if isinstance(one, NoAnswer) else _answer(question.channel, one, deadline)
-            for question, one in zip(questions, asked, strict=True)
+            answer if isinstance(answer, NoAnswer) else reading_of(answer, channel.count == 1, origin)
+            for channel, answer, origin in zip(channels, answers, origins, strict=False)
         ]
+
+    def origins(self, channels: Sequence[Channel], wait: float) -> list[Origin]:
+        """Name and metadata of each channel, as far as they can be had."""
+        about = [Question(channel, ctrl_type(channel.native_type or 0), 1) for channel in channels]
+        return list(map(_origin, channels, self.ask(about, wait)))
 
     def put(self, channel: Channel, data_type: ChannelType, data: Sequence[Any]) -> None:
         """Send values; a refusal by the server is told on standard error by ``settle`` at the latest.
@@ -165,7 +193,7 @@ class Session:
         return True
 
     def _check_put(self, channel: Channel, count: int) -> None:
-        if self.context.read_only:
+        if self._home.config.read_only:
             raise PutFailed(READ_ONLY, sent=False)
         if channel.connected and not channel.can_write:
             raise PutFailed(NO_WRITE_ACCESS, sent=False)
@@ -174,8 +202,9 @@ class Session:
 
     def settle(self) -> None:
         """Have said on standard error what was to be said so far."""
-        said = new_signal()
-        self.context._home.runtime.log.push(lambda _: said.release(), None)
+        runtime, said = self._home.runtime, new_signal()
+        # by way of the engine thread, where what was heard of refusals may still be waiting
+        runtime.loop.call_soon(lambda: runtime.log.lane.push(lambda _: said.release(), None))
         await_signal(said, time.monotonic() + _SETTLE)
 
     def subscribe(
@@ -184,12 +213,16 @@ class Session:
         """Every event of all channels, in the order in which they come; *wanted* chooses type and count of each."""
         events = Events()
         for place, channel in enumerate(channels):
-            self.context._home.runtime.on_engine(_watch, channel, place, wanted, mask, events)
+            self._home.runtime.on_engine(_watch, channel, place, wanted, mask, events)
         return events
+
+    def servers(self) -> list[Address]:
+        """The servers whose beacons have been heard."""
+        return self._home.searches.beacons.addresses()
 
     def report(self) -> str:
         """What the client knows of itself."""
-        return str(self.context.report())
+        return str(Report.of(self._home))
 
     def host_name(self, channel: Channel) -> str:
         """``host:port`` of a channel's server, by name where the system knows one."""
@@ -233,6 +266,33 @@ class Events:
             return None
 
 
+class Readings:
+    """Events as readings, with their channels' metadata, which are asked for at each connection."""
+
+    def __init__(self, session: Session, channels: Sequence[Channel], wait: float) -> None:
+        self._session = session
+        self._channels = channels
+        self._wait = wait
+        self._origins: dict[int, Origin] = {}
+        self._seen: set[int] = set()
+
+    def take(self, event: Event) -> Reading | None:
+        """The reading of an event; None if it is that the channel has gone."""
+        place, answer = event.place, event.answer
+        if answer is None:
+            self._origins.pop(place, None)
+            return None
+        channel, origin = self._channels[place], self._origins.get(place)
+        if origin is not None:
+            return reading_of(answer, channel.count == 1, origin)
+        (about,) = self._session.origins([channel], self._wait)
+        self._origins[place] = Origin(about.name, about.native_type, about.control, "update")
+        reason: Reason = "reconnect" if place in self._seen else "initial"
+        self._seen.add(place)
+        first = Origin(about.name, about.native_type, about.control, reason)
+        return reading_of(answer, channel.count == 1, first)
+
+
 def deadline_of(wait: float) -> float:
     """Until when to wait, in monotonic seconds: 0 is without end, a negative wait not at all."""
     if wait == 0:
@@ -255,6 +315,24 @@ def filled(answer: Answer, count: int) -> Answer:
         return Answer(answer.data_type, (*answer.values, *[b""] * missing), answer.metadata)
     values = np.concatenate([answer.values, np.zeros(missing, answer.values.dtype)])
     return Answer(answer.data_type, values, answer.metadata)
+
+
+def reading_of(answer: Answer, scalar: bool, origin: Origin) -> Reading:
+    """An answer as users of the library hold it."""
+    values: Any = answer.values
+    if isinstance(values, tuple):
+        texts = list(map(to_text, values))
+        value: Any = texts[0] if scalar and texts else np.array(texts, dtype=np.str_)
+    else:
+        value = values[0].item() if scalar and len(values) else values
+    metadata = answer.metadata or Metadata()
+    seconds, nanoseconds = metadata.stamp or (None, None)
+    return Reading(value, metadata.status or 0, metadata.severity or 0, seconds, nanoseconds, origin)
+
+
+def _origin(channel: Channel, answer: Answer | NoAnswer) -> Origin:
+    control = None if isinstance(answer, NoAnswer) else ControlInfo.from_metadata(answer.metadata)
+    return Origin(channel.name, channel.native_type, control)
 
 
 def status_text(status: CAStatusCode) -> str:
@@ -288,7 +366,7 @@ def _ask(question: Question) -> tuple[Any, Request] | NoAnswer:
     return circuit, request
 
 
-def _answer(channel: Channel, asked: tuple[Any, Request], deadline: float) -> Answer | NoAnswer:
+def _answer(asked: tuple[Any, Request], deadline: float) -> Answer | NoAnswer:
     circuit, request = asked
     try:
         reply = request.wait(circuit, deadline)

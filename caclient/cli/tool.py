@@ -24,16 +24,16 @@ def run(verb: str, program: str, options: Options, work: Callable[[list[str], Op
 
 def answer_call(verb: str, program: str, call: Call) -> int:
     """Print usage, help or versions; the exit status."""
-    from . import texts
+    from .parsers import tool_parser, version_line
 
     if call is Call.HELP:
-        say(texts.help_text(verb, program))
+        say(tool_parser(verb, program).format_help().rstrip())
     elif call is Call.VERSION:
-        say(texts.version_line())
+        say(version_line())
     elif call is Call.VERSIONS:
-        say("", texts.version_line())
+        say("", version_line())
     else:
-        complain(texts.usage_text(verb, program))
+        complain(tool_parser(verb, program).format_help().rstrip(), *([version_line()] if verb == "info" else []))
     return 1 if call is Call.MISUSE else 0
 
 

@@ -89,6 +89,10 @@ class BeaconWatch:
     def __contains__(self, address: Address) -> bool:
         return self._find(address) is not None
 
+    def addresses(self) -> list[Address]:
+        """All of them, the one heard last at the end. *Any thread.*"""
+        return list(self._servers)
+
     def heard(self, address: Address, sequence: int, now: float, version: int = 13) -> Verdict:
         """What a beacon of the server at `address` means; the address is resolved already (never 0.0.0.0)."""
         server = self._servers.get(address)

@@ -9,6 +9,7 @@ import json
 import re
 import signal
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,12 +76,12 @@ def put(ioc: SoftIoc, name: str, value: str) -> None:
         ioc.iocsh(f"dbpf {quote}{name}{quote} {quote}{value}{quote}")
 
 
-def replay(call: Call, commands: Commands, ioc: SoftIoc, program: list[str] | None = None) -> list[str]:
+def replay(call: Call, commands: Commands, ioc: SoftIoc, program: Sequence[str] = ()) -> list[str]:
     """Make a call; what differs from what was recorded."""
     for name, value in call.before:
         put(ioc, name, value)
-    program = program or ["caclient", call.tool.removeprefix("ca")]
-    running = commands.start(program[0], [*program[1:], *call.args], call.env)
+    name, *first = program or ["caclient", call.tool.removeprefix("ca")]
+    running = commands.start(name, [*first, *call.args], call.env)
     for step in call.steps:
         _take(step, running, ioc)
     running.finish(20.0)
