@@ -302,9 +302,10 @@ class Reader:
             self._polling = False
 
     def _new_patience(self) -> Any:
-        patience = select.poll()
+        system: Any = select  # Windows has no poll, and no leaders either
+        patience = system.poll()
         if self._descriptor >= 0:
-            patience.register(self._descriptor, select.POLLIN)
+            patience.register(self._descriptor, system.POLLIN)
         return patience
 
     def _leave(self, lead: Lead) -> None:
