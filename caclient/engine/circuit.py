@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
+from caclient.engine.creations import CreationWatch
 from caclient.engine.farewell import Farewell
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.outbox import Outbox
@@ -100,6 +101,8 @@ class Circuit(Sending):
         self.pauses = 0
         """How often the server was asked to keep only the newest values for a while."""
         self.watch = Watch(loop, self, outbox, conn_timeout, echo_timeout)
+        self.creations = CreationWatch(loop, self)
+        """Channels that the server was asked for and has not made."""
         self.reader = Reader(loop, self, outbox, self.watch.heard, self.close, self._unowned)
         self.exchange = self.reader.exchange
         self.lead = self.reader.lead
@@ -138,11 +141,17 @@ class Circuit(Sending):
         """Begin to connect without waiting; *greeting* goes first when TCP is up. *Engine thread.*"""
         self._outbox.put(self.core.send(*greeting))
         try:
-            self._sock = sock = _connecting(self.address)
+            sock = _connecting(self.address, self._conn_timeout)
         except OSError as error:
             self._loop.call_soon(self.close, f"connect failed: {errno_name(error.errno)}")
             return
-        self._loop.poller.add(sock.fileno(), WRITE, self._ready)
+        try:
+            self._loop.poller.add(sock.fileno(), WRITE, self._ready)
+        except OSError as error:  # no more sockets than that can be watched here: better one circuit less than none
+            sock.close()
+            self._loop.call_soon(self.close, f"connection refused by this side: {error.strerror}")
+            return
+        self._sock = sock
         self._timer = self._loop.call_at(time.monotonic() + self._conn_timeout, self._connect_too_slow)
 
     def _connected(self) -> None:
@@ -258,6 +267,10 @@ class Circuit(Sending):
         """A beacon of this server came, in time or not."""
         self.watch.beacon(now, vouches)
 
+    def probe(self) -> None:
+        """There is reason to ask the server for a sign of life now."""
+        self.watch.probe()
+
     def doubt_for(self, seconds: float) -> None:
         """The server answers elsewhere: end this circuit unless the echo comes within *seconds*."""
         self.watch.doubt_for(seconds)
@@ -339,6 +352,7 @@ class Circuit(Sending):
             if clear:
                 self._outbox.clear()
         self.watch.stop()
+        self.creations.stop()
         if self._timer is not None:
             self._timer.cancel()
         error = DisconnectedError(f"circuit to {self.name} ended: {reason}")
@@ -361,8 +375,8 @@ class Circuit(Sending):
         self.reader.close(sock)
 
 
-def _connecting(address: Address) -> socket.socket:
-    sock = tcp_socket()
+def _connecting(address: Address, patience: float) -> socket.socket:
+    sock = tcp_socket(patience)
     code = sock.connect_ex(address)
     if code not in (0, errno.EINPROGRESS, errno.EWOULDBLOCK):
         sock.close()

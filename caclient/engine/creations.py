@@ -24,7 +24,9 @@ class Asking(Protocol):
 class Asked(Protocol):
     """The circuit."""
 
-    bytes_in: int
+    @property
+    def bytes_in(self) -> int:
+        """Bytes received."""
 
     def close(self, reason: str, reset: bool = False) -> None:
         """Give it up."""

@@ -82,6 +82,11 @@ class Watch:
             self._circuit.set_responsive()
         self._rearm()
 
+    def probe(self) -> None:
+        """Ask for a sign of life now, whatever was heard before."""
+        if self._running:
+            self._act(self.liveness.probe_now(time.monotonic()))
+
     def doubt_for(self, seconds: float) -> None:
         """The server answers elsewhere: end an unresponsive circuit unless the echo comes within *seconds*."""
         if self.liveness.unresponsive and not self._doubted:

@@ -78,6 +78,13 @@ class Liveness:
             return self._probed_at + self.probe
         return max(self.heard_at, self._vouched_at) + self.conn_timeout
 
+    def probe_now(self, now: float) -> Action:
+        """There is reason for doubt: ask at once, unless an echo is out already."""
+        if self._probed_at is not None:
+            return Action.NONE
+        self._probed_at = now
+        return Action.ECHO
+
     def due(self, now: float) -> Action:
         """What the passing of time asks for."""
         if now < self.next_due():

@@ -6,10 +6,11 @@ import contextlib
 import errno
 import select
 import socket
+from types import SimpleNamespace
 
 import pytest
 
-from caclient.engine import circuit as circuit_module
+from caclient.engine import circuit as circuit_module, creations as creations_module
 from caclient.engine.circuit import Circuit, State
 from caclient.errors import DisconnectedError
 from caclient.protocol.channel import ClientChannel
@@ -20,6 +21,7 @@ from caclient.protocol.commands import (
     EventsOnRequest,
     ReadNotifyRequest,
     VersionRequest,
+    VersionResponse,
 )
 from tests.engine.peers import (
     LONG,
@@ -57,18 +59,81 @@ def test_an_address_that_cannot_be_connected_to_is_told(make, monkeypatch):
         def connect_ex(self, address):
             return errno.ENETUNREACH
 
-    monkeypatch.setattr(circuit_module, "tcp_socket", Unreachable)
+    monkeypatch.setattr(circuit_module, "tcp_socket", lambda patience: Unreachable())
     made = make(("203.0.113.1", 5064))
     assert made.rider.hears() == "closed: connect failed: ENETUNREACH"
 
 
 def test_no_descriptor_to_be_had_is_told(make, monkeypatch):
-    def fail():
+    def fail(_patience):
         raise OSError(errno.EMFILE, "Too many open files")
 
     monkeypatch.setattr(circuit_module, "tcp_socket", fail)
     made = make(("127.0.0.1", 5064))
     assert made.rider.hears() == "closed: connect failed: EMFILE"
+
+
+def test_a_socket_that_cannot_be_watched_costs_its_circuit_only(make, loop, peer, monkeypatch):
+    """As on Windows, whose select takes 512: the engine thread goes on for all others."""
+
+    def full(fd, interest, handler):
+        raise OSError(errno.EMFILE, "select takes no more than 512 sockets on this system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop.poller, "add", full)
+        made = make(peer.address)
+        said = "closed: connection refused by this side: select takes no more than 512 sockets on this system"
+        assert made.rider.hears() == said
+    other = make(peer.address)
+    peer.accept()
+    assert other.rider.hears() == "open"
+
+
+def test_a_half_open_connection_is_the_kernels_affair_too(make, monkeypatch):
+    """After a suspend, say: within the connection timeout, where the system can be told so."""
+    patience = []
+
+    def tcp_socket(seconds):
+        patience.append(seconds)
+        raise OSError(errno.EMFILE, "enough")
+
+    monkeypatch.setattr(circuit_module, "tcp_socket", tcp_socket)
+    made = make(("127.0.0.1", 5064), conn_timeout=17.0)
+    made.rider.hears()
+    assert patience == [17.0]
+
+
+def test_a_channel_that_is_not_made_is_noticed_and_the_server_asked_for_a_sign_of_life(make, loop, peer, monkeypatch):
+    class Asking:
+        overdue = 0
+
+        def creation_overdue(self):
+            self.overdue += 1
+
+    made = make(peer.address)
+    peer.accept()
+    made.rider.hears()
+    peer.say(VersionResponse(13))
+    until(loop, lambda: made.circuit.bytes_in)
+    asking = Asking()
+    on_engine(loop, made.circuit.creations.ask, asking)
+    monkeypatch.setattr(creations_module, "time", SimpleNamespace(monotonic=lambda: 1e9))
+    on_engine(loop, made.circuit.creations._check)
+    monkeypatch.undo()
+    assert asking.overdue == 1
+    peer.hear(EchoRequest)
+    on_engine(loop, made.circuit.probe)  # an echo is out already
+
+
+def test_who_accepts_connections_and_says_nothing_is_no_server(make, loop, peer, monkeypatch):
+    made = make(peer.address)
+    peer.accept()
+    made.rider.hears()
+    on_engine(loop, made.circuit.creations.ask, object())
+    monkeypatch.setattr(creations_module, "time", SimpleNamespace(monotonic=lambda: 1e9))
+    on_engine(loop, made.circuit.creations._check)
+    monkeypatch.undo()
+    assert made.rider.hears() == "closed: the server accepts connections, but said nothing for 5 s"
 
 
 def test_a_connection_that_is_too_slow_is_given_up(make, loop):

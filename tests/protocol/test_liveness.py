@@ -167,3 +167,11 @@ def test_unresponsive_and_responsive_are_told_in_turn(events):
             assert live.next_due() > now  # asked once, it is not due again at the same moment
     assert told == [UNRESPONSIVE, RESPONSIVE] * (len(told) // 2) + [UNRESPONSIVE] * (len(told) % 2)
     assert live.unresponsive == bool(len(told) % 2)
+
+
+def test_doubt_asks_at_once_and_once():
+    liveness = Liveness(30.0, now=0.0)
+    assert liveness.probe_now(1.0) is Action.ECHO
+    assert liveness.probe_now(2.0) is Action.NONE
+    assert liveness.due(5.9) is Action.NONE
+    assert liveness.due(6.0) is Action.UNRESPONSIVE
