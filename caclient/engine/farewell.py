@@ -20,6 +20,10 @@ from caclient.engine.poller import READ, WRITE
 
 _QUIET: Final = 0.5
 """Seconds without a byte either way after which the server is not waited for any longer."""
+_BUSY: Final = 5.0
+"""The same, if something was put not long ago: a server reads many puts at once, and takes its time for each."""
+_RECENT: Final = 5.0
+"""Seconds that count as not long ago."""
 _LOOK: Final = 0.05
 """Seconds between two looks at whether that is so."""
 _CHUNK: Final = 65_536
@@ -49,6 +53,7 @@ class Farewell:
         now = time.monotonic()
         self._moved_at = now
         self._deadline = now + seconds
+        self._quiet = _BUSY if now - outbox.gathered_at < _RECENT else _QUIET
         self._timer: Timer = loop.call_at(now, self._check)
         with self._lock:
             self._outbox.unblock()
@@ -101,7 +106,7 @@ class Farewell:
         now = time.monotonic()
         if self._over:
             return
-        if now >= self._deadline or now - self._moved_at >= _QUIET:
+        if now >= self._deadline or now - self._moved_at >= self._quiet:
             self.end()
         else:
             self._timer = self._loop.call_at(min(now + _LOOK, self._deadline), self._check)

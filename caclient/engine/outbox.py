@@ -8,6 +8,7 @@ written, and the connection is given up.
 from __future__ import annotations
 
 import errno
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -41,6 +42,7 @@ class Outbox:
         "_send",
         "_writing",
         "blocked",
+        "gathered_at",
         "gathering",
         "sent",
         "size",
@@ -57,6 +59,8 @@ class Outbox:
         self.size = 0
         """Bytes that it has not taken yet."""
         self.written_at = 0.0
+        self.gathered_at = -math.inf
+        """When something was last put that nobody waits for."""
         self._on_blocked = on_blocked
         self._on_failure = on_failure
         self._send: Send | None = None
@@ -85,6 +89,7 @@ class Outbox:
             if self.size >= GATHERED:
                 self.write()
             return False
+        self.gathered_at = now
         if now - self.written_at > GATHER:
             self.written_at = now
             self.write()

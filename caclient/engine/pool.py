@@ -30,10 +30,6 @@ _LASTING: Final = 5.0
 """Seconds that a connection has to last for what failed before it to be forgiven."""
 _STALE: Final = 30.0
 """Seconds after the last failure of an address from which on it is not told of any more: nothing tries it."""
-_STUCK: Final = 0.5
-"""Seconds without any progress after which the end waits for a server no more."""
-_LOOK: Final = 0.005
-"""Seconds between two looks at what has been sent, at the end."""
 _ADDRESSES: Final = 10_000
 """Addresses whose failures are remembered at the most."""
 
@@ -70,6 +66,9 @@ class Pool:
         self._on_gone = on_gone
         self._failures: dict[Address, _Failure] = {}
         self._dirty: set[Circuit] = set()
+        self._leaving: set[Circuit] = set()
+        """Those that nobody uses any more, whose servers have yet to take what was put."""
+        self._on_done: Callable[[], None] | None = None
 
     def circuit(self, address: Address, priority: int) -> Circuit:
         """The circuit to an address, made if there is none."""
@@ -114,37 +113,46 @@ class Pool:
 
     def _close_idle(self, circuit: Circuit) -> None:
         if not circuit.riders and circuit.state is not State.CLOSED:
-            circuit.finish("not needed any more", _GOODBYE)
+            self._leave(circuit, "not needed any more", _GOODBYE)
 
     def finish(self, reason: str, deadline: float, on_done: Callable[[], None]) -> None:
         """End every circuit, once what was put is sent, or nobody takes it, or at the monotonic *deadline*."""
-        self._drain(reason, deadline, on_done, {}, time.monotonic())
-
-    def _drain(
-        self, reason: str, deadline: float, on_done: Callable[[], None], sent: dict[Circuit, int], moved_at: float
-    ) -> None:
-        now = time.monotonic()
-        waiting = [circuit for circuit in self.all() if circuit.pending]
-        for circuit in waiting:
-            circuit.flush()
-        stuck = {circuit: circuit.bytes_out for circuit in waiting if circuit.pending and circuit.state is State.OPEN}
-        if stuck != sent:
-            moved_at = now
-        if stuck and now < deadline and now - moved_at < _STUCK:
-            self._runtime.loop.call_at(now + _LOOK, lambda: self._drain(reason, deadline, on_done, stuck, moved_at))
-            return
+        seconds = max(0.0, deadline - time.monotonic())
         for circuit in self.all():
-            circuit.close(reason)
-        on_done()
+            self._leave(circuit, reason, seconds)
+        if not self._leaving:
+            on_done()
+            return
+        timer = self._runtime.loop.call_at(deadline, self._end_leaving)
+
+        def done() -> None:
+            timer.cancel()
+            on_done()
+
+        self._on_done = done
+
+    def _leave(self, circuit: Circuit, reason: str, seconds: float) -> None:
+        self._leaving.add(circuit)
+        circuit.finish(reason, seconds, self._left)
+
+    def _left(self, circuit: Circuit) -> None:
+        self._leaving.discard(circuit)
+        if not self._leaving and self._on_done is not None:
+            self._on_done()
+
+    def _end_leaving(self) -> None:
+        for circuit in list(self._leaving):
+            circuit.close(circuit.reason)
 
     def abandon(self) -> None:
         """In a forked child: the circuits are the parent's, to whose servers no word is said. *The only thread.*"""
-        for circuit in self.circuits.values():
+        for circuit in (*self.circuits.values(), *self._leaving):
             circuit.abandon()
         self.circuits = {}
         self._at = {}
         self._failures = {}
         self._dirty = set()
+        self._leaving = set()
 
     # -- patience ------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -180,3 +181,54 @@ def test_abandoned_in_a_forked_child(made, peer, monkeypatch):
     assert made.pool.all() == []
     assert abandoned.items == [1]
     made.on_engine(circuit.close, "the end")
+
+
+def finish(made, deadline):
+    """End all circuits; the result tells when that is done."""
+    done = Recorder()
+    made.on_engine(made.pool.finish, "the end", deadline, lambda: done(1))
+    return done
+
+
+def test_at_the_end_nothing_that_was_put_is_lost(made, peer):
+    """The server takes its time: what counts is that it goes on."""
+    circuit, rider = made.ride(peer.address)
+    assert rider.hears() == "open"
+    peer.accept()
+    for _ in range(3000):
+        circuit.post(EchoRequest())
+    done = finish(made, time.monotonic() + PATIENCE)
+    assert rider.hears() == "closed: the end"
+    assert made.pool.all() == []
+    for _ in range(3000):
+        peer.hear(EchoRequest)
+    assert not done.items
+    with pytest.raises(EOFError):
+        peer.hear(EchoRequest)
+    peer.sock.close()
+    done.wait(1)
+
+
+def test_at_the_end_there_is_a_deadline(made, peer, monkeypatch):
+    monkeypatch.setattr("caclient.engine.farewell._QUIET", 3600.0)
+    _, rider = made.ride(peer.address)
+    assert rider.hears() == "open"
+    finish(made, time.monotonic() + 0.05).wait(1)
+
+
+def test_the_end_waits_for_circuits_that_were_just_leaving(made, peer, monkeypatch):
+    monkeypatch.setattr("caclient.engine.farewell._QUIET", 3600.0)
+    circuit, rider = made.ride(peer.address)
+    assert rider.hears() == "open"
+    peer.accept()
+    made.on_engine(circuit.riders.clear)
+    made.on_engine(made.pool._close_idle, circuit)
+    assert made.pool.all() == []
+    done = finish(made, time.monotonic() + PATIENCE)
+    assert not done.items
+    peer.sock.close()
+    done.wait(1)
+
+
+def test_the_end_without_circuits(made):
+    finish(made, 0.0).wait(1)

@@ -11,6 +11,7 @@ import pytest
 from caclient import CATimeoutError, Context, ContextClosedError, DisconnectedError
 from caclient.client.channel import Channel
 from caclient.client.subscription import Monitor
+from caclient.ioc import Record
 from tests.faults import FaultServer
 from tests.leftovers import Snapshot
 from tests.resilience.watching import Told, eventually, within
@@ -49,6 +50,47 @@ def test_disconnect_stops_all_callbacks(serve: Serve, connect: Connect) -> None:
     assert len(told.items) == before
     with pytest.raises(DisconnectedError, match="has been closed"):
         pv.get()
+
+
+PUTS = 5_000
+
+
+def slow_server(serve: Serve) -> tuple[FaultServer, list[float]]:
+    """A server that takes its time for a put, and answers each with an update."""
+    taken: list[float] = []
+    pause = threading.Event()
+
+    def take(_record: Record, value: float) -> None:
+        pause.wait(0.0002)
+        taken.append(value)
+
+    return serve([Record("x", 0.0, on_put=take)]), taken
+
+
+def test_what_was_put_before_the_close_arrives_though_updates_lie_unread(serve: Serve, connect: Connect) -> None:
+    """A reset takes from the server what it has not read yet: 120 of 5,000 arrived."""
+    server, taken = slow_server(serve)
+    context = connect(server)
+    pv, told = context.pv("x"), Told()
+    pv.subscribe(told)
+    told.wait_until(lambda items: len(items) >= 1)
+    for number in range(PUTS):
+        pv.put(float(number))
+    context.close()
+    eventually(lambda: len(taken) == PUTS)
+    assert taken == [float(number) for number in range(PUTS)]
+
+
+def test_what_was_put_before_its_context_was_dropped_arrives(serve: Serve) -> None:
+    server, taken = slow_server(serve)
+    pv = Context(server.client_config()).pv("x")
+    assert pv.get() == 0.0
+    for number in range(PUTS):
+        pv.put(float(number))
+    home = pv._home
+    del pv
+    home.close()
+    eventually(lambda: len(taken) == PUTS)
 
 
 def test_closing_a_dead_pv_never_blocks(serve: Serve, connect: Connect) -> None:
