@@ -14,7 +14,7 @@ from .get import count_wanted, line_type
 from .objects import reading_line
 from .options import Options, Parser
 from .output import complain, say
-from .session import DISCONNECTED, Event, Readings, Session, deadline_of
+from .session import DISCONNECTED, Event, Events, Readings, Session, deadline_of
 from .stamps import NEVER, StampPrinter, stamp_text
 
 
@@ -36,11 +36,13 @@ def monitor(names: Sequence[str], options: Options) -> int:
         deadline = deadline_of(options.wait)
         while (event := events.next(deadline)) is not None:
             printer.show(event)
+            _tell_gaps(events)
         for place, channel in enumerate(channels):
             if channel.native_type is None:
                 say(printer.absent(place))
         while (event := events.next(math.inf)) is not None:
             printer.show(event)
+            _tell_gaps(events)
     return 0
 
 
@@ -58,6 +60,14 @@ def monitor_objects(session: Session, channels: Sequence[Channel], options: Opti
             complain(f"{visible(channels[event.place].name)}: disconnected")
         else:
             say(reading_line(reading))
+        _tell_gaps(events)
+
+
+def _tell_gaps(events: Events) -> None:
+    """Say so where events had to be left out, because what is printed is read too slowly."""
+    if events.left_out:
+        complain(f"caclient: {events.left_out} events left out: the output is not read fast enough")
+        events.left_out = 0
 
 
 def wanted(channel: Channel, options: Options) -> tuple[ChannelType, int]:

@@ -9,6 +9,7 @@ import logging
 import math
 import queue
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from caclient.dbr.metadata import Metadata
 from caclient.dbr.reading import ControlInfo, Origin, Reading, Reason
 from caclient.dbr.stamps import TimeStamp
 from caclient.dbr.text import to_text
-from caclient.dbr.types import LAYOUTS, ChannelType, ctrl_type, padded, payload_size, time_type
+from caclient.dbr.types import LAYOUTS, STRING_SIZE, ChannelType, ctrl_type, padded, payload_size, time_type
 from caclient.engine.sending import LATER
 from caclient.engine.signals import await_signal, new_signal
 from caclient.engine.sockets import Address
@@ -71,6 +72,9 @@ _PATIENCE = 5.0
 """Seconds that a put waits for a server that takes nothing."""
 _SETTLE = 1.0
 _QUEUE_BYTES = 256_000_000
+_WAITING = 64 << 20
+"""Bytes of events that wait to be printed at the most."""
+_EVENT = 500
 
 
 class NoAnswer(NamedTuple):
@@ -105,6 +109,12 @@ class Event:
     place: int
     answer: Answer | None
     moment: TimeStamp
+
+    @property
+    def size(self) -> int:
+        """Bytes that it takes, about."""
+        values = () if self.answer is None else self.answer.values
+        return _EVENT + (len(values) * STRING_SIZE if isinstance(values, tuple) else values.nbytes)
 
 
 class Session:
@@ -247,23 +257,45 @@ class PutFailed(Exception):
 
 
 class Events:
-    """What comes, for one thread to take."""
+    """What comes, for one thread to take.
 
-    def __init__(self) -> None:
+    If that is slow, because nobody reads what it prints, the oldest are left out, and counted.
+    """
+
+    def __init__(self, limit: int = _WAITING) -> None:
         self._queue: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._limit = limit
+        self._bytes = 0
+        self.left_out = 0
 
     def add(self, event: Event) -> None:
         """One more. *The thread that reads the circuit.*"""
+        self._weigh(event.size)
         self._queue.put(event)
+        while self._bytes > self._limit:
+            try:
+                oldest = self._queue.get_nowait()
+            except queue.Empty:
+                return  # the other thread was quicker
+            self._weigh(-oldest.size)
+            self.left_out += 1
 
     def next(self, deadline: float = math.inf) -> Event | None:
         """The next event; None if none comes until the monotonic *deadline*."""
         try:
             if deadline == math.inf:
-                return self._queue.get()
-            return self._queue.get(timeout=max(deadline - time.monotonic(), 0.0))
+                event = self._queue.get()
+            else:
+                event = self._queue.get(timeout=max(deadline - time.monotonic(), 0.0))
         except queue.Empty:
             return None
+        self._weigh(-event.size)
+        return event
+
+    def _weigh(self, size: int) -> None:
+        with self._lock:
+            self._bytes += size
 
 
 class Readings:

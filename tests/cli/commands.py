@@ -23,13 +23,16 @@ PATIENCE = 30.0
 class Commands:
     """Starts the command as often as wanted; a context manager that leaves nothing behind."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], folder: Path | None = None) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("EPICS_", "CACLIENT_"))}
         self.environment = clean | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **environment}
         self._control, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, str(ZYGOTE), str(other.fileno())], env=self.environment, pass_fds=[other.fileno()]
+                [sys.executable, str(ZYGOTE), str(other.fileno())],
+                env=self.environment,
+                pass_fds=[other.fileno()],
+                cwd=folder,
             )
 
     def __enter__(self) -> Self:

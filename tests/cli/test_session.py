@@ -10,6 +10,8 @@ import pytest
 
 from caclient.cli.formats import Answer
 from caclient.cli.session import (
+    Event,
+    Events,
     NoAnswer,
     Question,
     Session,
@@ -80,6 +82,20 @@ def test_answers_as_readings() -> None:
 )
 def test_why_there_is_no_answer(answer: NoAnswer, words: str) -> None:
     assert answer.words == words
+
+
+def test_events_that_nobody_takes_are_left_out_and_counted() -> None:
+    def event(place: int) -> Event:
+        return Event(place, Answer(ChannelType.DOUBLE, np.zeros(1000)), TimeStamp(0, 0))
+
+    events = Events(limit=30_000)
+    for place in range(10):
+        events.add(event(place))
+    assert events.left_out == 7
+    assert [one.place for _ in range(3) if (one := events.next(0.0))] == [7, 8, 9]
+    assert events.next(0.0) is None
+    events.add(Event(10, None, TimeStamp(0, 0)))
+    assert (events.left_out, events.next()) == (7, Event(10, None, TimeStamp(0, 0)))
 
 
 @pytest.mark.interop
