@@ -1,87 +1,45 @@
-"""``python -m tests.soak [--pvs 5000] [--seconds 60]``: figures of a busy client and of an idle one, and a verdict.
+"""``python -m tests.soak watch | fuzz | mixed``: what takes too long for a test, with figures and an exit status.
 
-Busy: every PV is updated once a second and has a callback; memory must be flat. Idle: nothing changes; the selector
-thread must wake less than once a second.
+* ``watch``: memory of a program that watches 5,000 PVs, and the wake-ups of one whose PVs are quiet.
+* ``fuzz``: mutated conversations with a real IOC, healthy PVs beside them.
+* ``mixed``: all kinds of work with an IOC that is restarted every two minutes; nothing may grow.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import sys
-import threading
-import time
+import tempfile
+from pathlib import Path
 
-from caclient import PV, Config, Context
-from tests.resilience.watching import resident
-from tests.soak.server import serve
-
-GROWTH = 5_000_000
-"""Bytes by which memory may grow between a quarter of the time and its end."""
-
-
-def busy(pvs: list[PV], seconds: float, context: Context) -> bool:
-    """Print memory as it goes; whether it is flat."""
-    count = 0
-
-    def told(_reading: object) -> None:
-        nonlocal count
-        count += 1
-
-    subscriptions = [pv.subscribe(told) for pv in pvs]
-    sizes: list[int] = []
-    wait = threading.Event()
-    for _ in range(8):
-        before = count
-        wait.wait(seconds / 8)
-        sizes.append(resident())
-        rate = (count - before) * 8 / seconds
-        print(f"busy: {rate:8.0f} updates/s, {sizes[-1] / 1e6:6.1f} MB, {context.report().dropped} dropped")
-    for subscription in subscriptions:
-        subscription.close()
-    return sizes[-1] - sizes[1] < GROWTH
-
-
-def idle(seconds: float, context: Context) -> bool:
-    """Print the wake-ups; whether they are less than one a second."""
-    wait = threading.Event()
-    wait.wait(2.0)
-    before, cpu = context._home.runtime.loop.wakeups, time.process_time()
-    wait.wait(seconds)
-    rate = (context._home.runtime.loop.wakeups - before) / seconds
-    print(f"idle: {rate:.3f} wake-ups/s, {(time.process_time() - cpu) / seconds * 100:.3f} % of a processor")
-    return rate < 1.0
+from tests.soak import fuzz, mixed, watch
 
 
 def main() -> int:
-    """The exit status: 0 if memory is flat and an idle client sleeps."""
+    """The exit status: 0 if nothing is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--pvs", type=int, default=5000)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    arguments = parser.parse_args()
-    ours, theirs = multiprocessing.Pipe()
-    server = multiprocessing.get_context("spawn").Process(target=serve, args=(arguments.pvs, theirs))
-    server.start()
-    try:
-        assert ours.poll(20), "the IOC does not start"
-        address = ours.recv()
-        with Context(Config.isolated(addr_list=(address,))) as context:
-            empty = resident()
-            began = time.monotonic()
-            pvs = [context.pv(f"soak:{n}") for n in range(arguments.pvs)]
-            connected = all(pv.wait_for_connection(30) for pv in pvs)
-            took = time.monotonic() - began
-            print(f"{arguments.pvs} PVs connected in {took:.2f} s: {connected}, {(resident() - empty) / 1e6:.1f} MB")
-            ours.send("run")
-            flat = busy(pvs, arguments.seconds, context)
-            ours.send("rest")
-            asleep = idle(arguments.seconds, context)
-        ours.send("end")
-    finally:
-        server.join(10)
-        server.terminate()
-    print("flat memory:", flat, "- sleeps when idle:", asleep)
-    return 0 if connected and flat and asleep else 1
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    watching = kinds.add_parser("watch")
+    watching.add_argument("--pvs", type=int, default=5000)
+    watching.add_argument("--seconds", type=float, default=60.0)
+    fuzzing = kinds.add_parser("fuzz")
+    fuzzing.add_argument("--conversations", type=int, default=5000)
+    fuzzing.add_argument("--seed", type=int, default=1)
+    mixing = kinds.add_parser("mixed")
+    mixing.add_argument("--minutes", type=float, default=20.0)
+    mixing.add_argument("--restart", type=float, default=120.0, help="seconds between restarts")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if chosen.kind == "watch":
+            return watch.run(chosen.pvs, chosen.seconds)
+        if chosen.kind == "fuzz":
+            fuzzed = fuzz.run(chosen.conversations, folder, chosen.seed)
+            print(fuzzed)
+            return 1 if fuzzed.wrong else 0
+        mixture = mixed.run(chosen.minutes * 60, folder, restart_every=chosen.restart, show=print)
+        print(mixture)
+        return 1 if mixture.wrong or mixture.growth > mixed.PER_HOUR else 0
 
 
 if __name__ == "__main__":
