@@ -58,7 +58,7 @@ class Home:
         self.settings = settings
         self.config = config = settings.config
         try:
-            self.runtime = Runtime(config.identity(), self._wake)
+            self.runtime = Runtime(config.identity(), self._wake, self._engine_ended)
         except OSError as error:
             raise _limit(error) from error
         self.pool = Pool(self.runtime, config, self._unowned, self._circuit_gone)
@@ -155,6 +155,15 @@ class Home:
             part.stop()
         self.names.abandon()
         self.pool.finish("the context was closed", deadline, self._end)
+
+    def _engine_ended(self) -> None:
+        """The engine thread ends by an error: whoever waits is told, nothing is connected. *Engine thread.*"""
+        self.names.abandon()
+        for circuit in self.pool.all():
+            circuit.close(self.runtime.ended, reset=True)
+        if not self._closing:
+            self._closing = True
+            self._finished()
 
     def _end(self) -> None:
         self.runtime.lanes.close()

@@ -22,6 +22,8 @@ from .poller import READ, Handler, Poller, make_poller
 
 _BATCH: Final = 10_000
 """Calls served in one round, so that a flood of calls cannot keep the sockets waiting."""
+_LONGEST: Final = 3600.0
+"""Seconds for which the thread sleeps at the most: the system's waits take no more than some days."""
 _SWEEP: Final = 1000
 """Timers from which on cancelled ones are looked for."""
 
@@ -41,14 +43,23 @@ class Timer:
 
 
 class Loop:
-    """A selector, a heap of timers and a queue of calls, served by one thread named ``caclient-engine``."""
+    """A selector, a heap of timers and a queue of calls, served by one thread named ``caclient-engine``.
 
-    def __init__(self, on_error: Callable[[BaseException], None], name: str = "caclient-engine") -> None:
+    *on_error* is told of what a handler or a call has raised, *on_end* of what has ended the thread.
+    """
+
+    def __init__(
+        self,
+        on_error: Callable[[BaseException], None],
+        name: str = "caclient-engine",
+        on_end: Callable[[BaseException], None] | None = None,
+    ) -> None:
         self.poller: Poller = make_poller()
         self.wakeups = 0
         self.lag = 0.0
         """Seconds by which the last timer was late: what a starved selector thread shows."""
         self._on_error = on_error
+        self._on_end = on_end or on_error
         self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
@@ -71,7 +82,7 @@ class Loop:
         """End the thread after the calls filed so far; wait for it unless it is the caller. *Any thread.*"""
         self.call_soon(self._stop)
         if threading.current_thread() is not self.thread and self.thread.is_alive():
-            self.thread.join(timeout)
+            self.thread.join(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
 
     def call_soon(self, call: Callable[..., None], *args: Any) -> None:
         """Have the engine thread make a call, in the order of filing. Takes no lock. *Any thread.*"""
@@ -132,6 +143,16 @@ class Loop:
 
     def _run(self) -> None:
         self.ident = threading.get_ident()
+        try:
+            self._serve()
+        except BaseException as error:  # noqa: BLE001  nobody will be served any more, and all are to know
+            self._guard(self._on_end, error)
+        finally:
+            self.poller.close()
+            self._bell.close()
+            self._ear.close()
+
+    def _serve(self) -> None:
         while not self._stopping:
             self._asleep = True
             ready = self.poller.poll(self._patience())
@@ -141,9 +162,6 @@ class Loop:
                 self._guard(handler, bits)
             self._serve_calls()
             self._serve_timers()
-        self.poller.close()
-        self._bell.close()
-        self._ear.close()
 
     def _patience(self) -> float | None:
         if self._calls:
@@ -152,7 +170,7 @@ class Loop:
             heapq.heappop(self._timers)
         if not self._timers:
             return None
-        return max(0.0, self._timers[0][0] - time.monotonic())
+        return max(0.0, min(self._timers[0][0] - time.monotonic(), _LONGEST))
 
     def _serve_calls(self) -> None:
         calls = self._calls

@@ -148,6 +148,7 @@ class Pool:
         """In a forked child: the circuits are the parent's, to whose servers no word is said. *The only thread.*"""
         for circuit in (*self.circuits.values(), *self._leaving):
             circuit.abandon()
+        self._leaving = set()
         self.circuits = {}
         self._at = {}
         self._failures = {}

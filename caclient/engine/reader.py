@@ -125,8 +125,8 @@ class Reader:
         self._guarding = self._leasing = False
         self._guarded: tuple[Lead | None, int] = (None, 0)
         self._leased = -1
-        self._patience: Any = None
-        self._polling = False
+        self._patiences: list[Any] = []
+        self._sleeping = False
         self._interest = threading.RLock()
 
     def start(self, sock: socket.socket, now: float) -> None:
@@ -135,7 +135,6 @@ class Reader:
         self._descriptor = sock.fileno()
         self._way.heard_at = now
         if hasattr(select, "poll"):
-            self._patience = self._new_patience()
             self.can_lead = self._loop.poller.shared
         self.watch()
 
@@ -268,9 +267,13 @@ class Reader:
         self._way.ask(command, asker)
         if not self._guarding:
             self._start_guard()
-        if self.round_trip > _QUICK or self.relay.threads or self._polling:
+        if self.round_trip > _QUICK or self.relay.threads:
             return
-        look = self._patience.poll
+        patience = self._take_patience()
+        self._look(patience.poll, asker)
+        self._patiences.append(patience)
+
+    def _look(self, look: Callable[[int], Any], asker: WaitingAsker) -> None:
         now = time.monotonic()
         over = now + _SPIN
         while not asker.done and now < over:
@@ -293,21 +296,24 @@ class Reader:
                 return
 
     def _sleep(self, seconds: float) -> bool:
-        """Wait for bytes; the object is another's if he has been too slow to come back to it."""
-        if self._polling:
-            return bool(self._new_patience().poll(seconds * 1000.0))
-        self._polling = True
-        try:
-            return bool(self._patience.poll(seconds * 1000.0))
-        finally:
-            self._polling = False
+        """Wait for bytes."""
+        patience = self._take_patience()
+        self._sleeping = True
+        ready = patience.poll(seconds * 1000.0)
+        self._sleeping = False
+        self._patiences.append(patience)
+        return bool(ready)
 
-    def _new_patience(self) -> Any:
-        system: Any = select  # Windows has no poll, and no leaders either
-        patience = system.poll()
-        if self._descriptor >= 0:
-            patience.register(self._descriptor, system.POLLIN)
-        return patience
+    def _take_patience(self) -> Any:
+        """What waits for bytes: one for each who does, as a leader may have been taken over from."""
+        try:
+            return self._patiences.pop()
+        except IndexError:
+            system: Any = select  # Windows has no poll, and no leaders either
+            patience = system.poll()
+            if self._descriptor >= 0:
+                patience.register(self._descriptor, system.POLLIN)
+            return patience
 
     def _leave(self, lead: Lead) -> None:
         """Lead no more. The selector thread looks at once, or when nobody has come again for a moment."""

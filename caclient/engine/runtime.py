@@ -29,7 +29,8 @@ _HOLD: Final = 2.0
 class Runtime:
     """Loop, lanes, log, identity and the end, of one home. *Any thread*, unless a method says otherwise.
 
-    *on_wake* is called at the first use in a forked child: it is to start the loop and all that runs on it.
+    *on_wake* is called at the first use in a forked child: it is to start the loop and all that runs on it. *on_end* is
+    called should the engine thread ever end by an error, on that thread, as the last thing that it does.
     """
 
     exiting: ClassVar[bool] = False
@@ -40,19 +41,24 @@ class Runtime:
     log: Log
     """Where log lines are written, once a second for each cause: ``log.push(function, argument, cause)``."""
 
-    def __init__(self, identity: tuple[str, str], on_wake: Callable[[], None]) -> None:
+    def __init__(
+        self, identity: tuple[str, str], on_wake: Callable[[], None], on_end: Callable[[], None] = lambda: None
+    ) -> None:
         self.identity = identity
         """(user, host) as told to servers."""
         self.closed = False
         self.asleep = False
         """In a forked child, before the first use."""
+        self.ended = ""
+        """Why the engine thread has ended, if an error has ended it."""
         self.lock = threading.Lock()
         self._on_wake = on_wake
+        self._on_end = on_end
         self._later: list[Callable[[], None]] = []
         self._make()
 
     def _make(self) -> None:
-        self.loop = Loop(self._engine_error)
+        self.loop = Loop(self._engine_error, on_end=self._engine_ended)
         self.lanes = Lanes(self.loop)
         self.log = Log(self.loop, self.lanes)
         self._later = []
@@ -104,10 +110,20 @@ class Runtime:
         """
         if Runtime.exiting and threading.current_thread().daemon:
             time.sleep(_HOLD)
-        return ContextClosedError(f"'{name}': the context has been closed")
+        return ContextClosedError(f"'{name}': {self.ended or 'the context has been closed'}")
+
+    def _engine_ended(self, error: BaseException) -> None:
+        self.ended = f"the engine thread has ended: {error!r}"
+        self.closed = True
+        self.log.push(_log_engine_end, error)
+        self._on_end()
 
     def _engine_error(self, error: BaseException) -> None:
         self.log.push(_log_engine_error, error)
+
+
+def _log_engine_end(error: BaseException) -> None:
+    log.critical("the engine thread has ended; nothing of its context works any more", exc_info=error)
 
 
 def _log_engine_error(error: BaseException) -> None:

@@ -32,6 +32,8 @@ LATER: Final = 1
 """It waits for a ``flush``, which is to follow."""
 GATHERED: Final = 2
 """Nobody waits for it: what follows closely leaves together."""
+_HURRIED: Final = 3
+"""It leaves with what callers say who are just being woken, or else at once."""
 
 _Result = TypeVar("_Result")
 Rows = tuple[Sequence[int], Sequence[int], Sequence[int]]
@@ -225,7 +227,7 @@ class Sending:
         if self.nested:
             self._postponed.ask(command, asker)
         else:
-            held(self._say, LATER if later or self._hurries() else AT_ONCE, self.saying.ask, command, asker)
+            held(self._say, LATER if later else _HURRIED, self.saying.ask, command, asker)
 
     def ask_all(self, rows: Rows, owner: Any) -> int:
         """Send any number of reads as one buffer; the first of their ids. *Any thread.*
@@ -277,7 +279,7 @@ class Sending:
         raise NotImplementedError
 
     def _hurries(self) -> bool:
-        """Whether somebody will write soon in any case."""
+        """Whether somebody will write soon in any case. *Caller holds the lock*, so what he has put is not missed."""
         return False
 
     # -- the steps of the door -----------------------------------------------------------------------------------------
@@ -303,7 +305,7 @@ class Sending:
         if self._postponed:
             failed = self._postponed.say(self.saying)
             mode = AT_ONCE
-        if mode == AT_ONCE:
+        if mode == AT_ONCE or (mode == _HURRIED and not self._hurries()):
             self._outbox.write()
         elif mode == GATHERED:
             now = time.monotonic()

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from caclient import Config, Context, ContextClosedError, LimitError
+from caclient import CAError, Config, Context, ContextClosedError, LimitError
 from caclient.client import default
 from caclient.client.home import Home
 from tests.faults import FaultServer
@@ -151,3 +151,41 @@ def test_in_words(server):
     with Context(server.client_config()) as context:
         assert repr(context._home) == "<Home: 0 channels, 0 circuits>"
     assert repr(context._home) == "<Home: closed>"
+
+
+def test_if_the_engine_thread_ever_ends_every_wait_fails_with_that_reason(server, monkeypatch, caplog):
+    """And nothing pretends to be connected. A bug would do it, or somebody who closes our descriptors."""
+    context = Context(server.client_config())
+    pv = context.pv("x", auto_monitor=False)
+    assert pv.get(timeout=PATIENCE) == 1.0
+    told = Recorder()
+    pv.add_connection_callback(lambda conn, **_: told(conn))
+    told.wait(1)
+    waiting = Recorder()
+
+    def wait() -> None:
+        try:
+            context.pv("nowhere").get(timeout=10 * PATIENCE)
+        except CAError as error:
+            waiting(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    home = context._home
+
+    def fail(_timeout):
+        raise OSError("closed by somebody else")
+
+    monkeypatch.setattr(home.runtime.loop.poller, "poll", fail)
+    home.runtime.loop.call_soon(lambda: None)
+    (error,) = waiting.wait(1)
+    thread.join(PATIENCE)
+    assert "the engine thread has ended: OSError('closed by somebody else')" in str(error)
+    assert told.wait(2) == [True, False]
+    assert not pv.connected
+    with pytest.raises(CAError, match="the engine thread has ended"):
+        pv.get(timeout=PATIENCE)
+    with pytest.raises(CAError, match="the engine thread has ended"):
+        context.pv("x")
+    context.close()
+    assert "the engine thread has ended" in caplog.text

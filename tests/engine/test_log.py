@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import pathlib
+import re
 import threading
 import time
 
@@ -10,7 +12,7 @@ import pytest
 
 from caclient.engine import log as module
 from caclient.engine.lanes import Lanes
-from caclient.engine.log import Log
+from caclient.engine.log import LOGGERS, Log
 from tests.engine.peers import PATIENCE, on_engine, until
 
 logger = logging.getLogger("caclient.test")
@@ -88,3 +90,30 @@ def test_a_slow_handler_keeps_nobody_waiting(loop, lanes):
     assert time.monotonic() - began < 5.0
     going.set()
     until(loop, lambda: written == [1])
+
+
+def test_texts_from_the_network_reach_no_terminal(caplog):
+    """Neither in a message nor in a traceback, whatever object brought them."""
+
+    class Error(Exception):
+        def __str__(self):
+            return "\x1b]0;owned\x07"
+
+    for name in LOGGERS:
+        caplog.clear()
+        logging.getLogger(name).warning("%s reports %s", "\x1b[2Jhost\r\n", Error(), exc_info=Error("\u202ex"))
+        (record,) = caplog.records
+        assert record.getMessage() == "\\x1b[2Jhost\\r\\n reports \\x1b]0;owned\\x07"
+        assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", caplog.text)
+
+
+def test_what_is_harmless_is_left_as_it_is(caplog):
+    logging.getLogger("caclient").warning("%s: 20 \u00b5m", "x")
+    assert caplog.records[0].args == ("x",)
+
+
+def test_all_loggers_are_known():
+    found = set()
+    for path in pathlib.Path(module.__file__).parents[1].rglob("*.py"):
+        found.update(re.findall(r"getLogger\(\"([^\"]+)", path.read_text("utf-8")))
+    assert found <= set(LOGGERS)

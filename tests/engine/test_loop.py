@@ -227,3 +227,27 @@ def test_a_loop_never_started_is_abandoned():
     loop.stop()
     loop.abandon()
     assert Timer(0.0, loop.start).call is not None
+
+
+def test_a_timer_far_in_the_future_ends_nothing(any_poller, loop):
+    """EPICS_CA_CONN_TMO=1e7, or a put of 1e9 to a period: more than the system's waits take."""
+    for seconds in (1e7, 1e9, 1e300, float("inf")):
+        loop.call_at(time.monotonic() + seconds, lambda: None)
+    settle(loop)
+    assert on_engine(loop, lambda: 5) == 5
+    assert loop.thread.is_alive()
+
+
+def test_an_error_that_ends_the_thread_is_told(monkeypatch):
+    ended = []
+    loop = Loop(lambda _: None, on_end=ended.append)
+
+    def fail(_timeout):
+        raise OSError("the descriptor was closed by somebody else")
+
+    monkeypatch.setattr(loop.poller, "poll", fail)
+    loop.start()
+    loop.thread.join(PATIENCE)
+    assert str(ended[0]) == "the descriptor was closed by somebody else"
+    loop.call_soon(print)  # nobody will come, which is no error
+    loop.stop()

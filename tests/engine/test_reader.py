@@ -308,7 +308,7 @@ def test_the_handler_of_a_signal_reads_while_its_thread_waits_for_an_answer(up, 
 
     def serve():
         first = peer.hear(ReadNotifyRequest)
-        until(up.loop, lambda: up.circuit.reader._polling)
+        until(up.loop, lambda: up.circuit.reader._sleeping)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
         answer(peer, 5)
         peer.say(ReadNotifyResponse(6, LONG, 1, NORMAL, first.ioid))
