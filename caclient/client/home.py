@@ -136,6 +136,9 @@ class Home:
             self.runtime.loop.abandon()  # it was never started
             self._finished()
             return
+        if self.runtime.ended:
+            self._end()
+            return
         self.runtime.lanes.ending = True
         self.runtime.loop.call_soon(self._close, time.monotonic() + timeout)
 
@@ -158,12 +161,13 @@ class Home:
 
     def _engine_ended(self) -> None:
         """The engine thread ends by an error: whoever waits is told, nothing is connected. *Engine thread.*"""
+        for part in (self.repeater, self.name_servers, self.searches):
+            part.stop()
         self.names.abandon()
         for circuit in self.pool.all():
             circuit.close(self.runtime.ended, reset=True)
-        if not self._closing:
-            self._closing = True
-            self._finished()
+        if self._closing:
+            self._end()
 
     def _end(self) -> None:
         self.runtime.lanes.close()
