@@ -33,15 +33,9 @@ from caclient.client.report import (
 )
 from caclient.client.results import Results
 from caclient.client.snapshot import Snapshot
-from caclient.client.subscription import (
-    DBE_ALARM,
-    DBE_LOG,
-    DBE_PROPERTY,
-    DBE_VALUE,
-    Subscription,
-    Updates,
-)
+from caclient.client.subscription import Subscription
 from caclient.client.timeout import DEFAULT
+from caclient.client.updates import Updates
 from caclient.client.why import Cause, Diagnosis
 from caclient.config import (
     Config,
@@ -56,6 +50,7 @@ from caclient.dbr import (
     Reading,
     TimeStamp as TimeStamp,
 )
+from caclient.dbr.mask import Mask
 from caclient.engine.sockets import (
     bcast_socket as bcast_socket,
     get_address_list as get_address_list,
@@ -157,10 +152,6 @@ __all__ = [
     "ConnectResult",
     "Context",
     "ContextClosedError",
-    "DBE_ALARM",
-    "DBE_LOG",
-    "DBE_PROPERTY",
-    "DBE_VALUE",
     "DEFAULT",
     "DecodeError",
     "Diagnosis",
@@ -169,6 +160,7 @@ __all__ = [
     "Limits",
     "LocalProtocolError",
     "ManyFailedError",
+    "Mask",
     "NoValueError",
     "PV",
     "ProtocolError",

@@ -19,13 +19,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from typing_extensions import Self
 
-from caclient.client import default
+from caclient.client import default, put
 from caclient.client.bulk import wait_all
-from caclient.client.channel import Channel
+from caclient.client.channel import Channel, Ride
 from caclient.client.home import Settings
 from caclient.client.report import Report
 from caclient.client.request import Request
-from caclient.client.subscription import Monitor
 from caclient.config import Config
 from caclient.dbr.decode import HEADER_SIZE, decode
 from caclient.dbr.metadata import Metadata
@@ -184,7 +183,7 @@ class Session:
         """
         self._check_put(channel, len(data))
         try:
-            channel.put(data_type, len(data), data, time.monotonic() + _PATIENCE)
+            put.send(channel, data_type, len(data), data, time.monotonic() + _PATIENCE)
         except CAError as error:
             raise _put_failure(error) from None
 
@@ -195,7 +194,7 @@ class Session:
         """
         self._check_put(channel, len(data))
         try:
-            channel.put_wait(data_type, len(data), data, deadline_of(wait))
+            put.send_and_wait(channel, data_type, len(data), data, time.monotonic() + _PATIENCE, deadline_of(wait))
         except CATimeoutError:
             return False
         except CAError as error:
@@ -385,23 +384,27 @@ def refusal_report(what: str, question: Question, reason: str) -> str:
 
 def _ask(question: Question) -> tuple[Any, Request] | NoAnswer:
     channel = question.channel
-    core, circuit = channel.core, channel.circuit
-    if core is None or circuit is None or not channel.connected:
+    ride = channel.ride
+    if ride is None or ride.core is None or not channel.connected:
         return NoAnswer("disconnected")
-    if not channel.can_read:
+    if not ride.can_read:
         return NoAnswer("access")
     request = Request(channel.name)
+    count = ride.core.count_for(question.count)
     try:
-        circuit.ask(ReadNotifyRequest(question.data_type, core.count_for(question.count), core.sid, 0), request)
+        ride.circuit.ask(ReadNotifyRequest(question.data_type, count, ride.sid, 0), request)
     except CAError:
         return NoAnswer("disconnected")
-    return circuit, request
+    return ride.circuit, request
 
 
 def _answer(asked: tuple[Any, Request], deadline: float) -> Answer | NoAnswer:
     circuit, request = asked
     try:
-        reply = request.wait(circuit, deadline)
+        request.wait(circuit, deadline)
+        if not request.done:
+            circuit.forget(request.ioid)
+        reply = request.result(circuit)
     except CATimeoutError:
         return NoAnswer("timeout")
     except AccessDeniedError:
@@ -435,42 +438,51 @@ def _put_failure(error: CAError) -> PutFailed:
 def _watch(
     channel: Channel, place: int, wanted: Callable[[Channel], tuple[ChannelType, int]], mask: int, events: Events
 ) -> None:
-    monitor = _Watch(channel, place, wanted, mask, events)
-    channel.monitors = (*channel.monitors, monitor)
-    channel.listeners = (*channel.listeners, monitor.connection)
-    monitor.start()
+    watch = _Watch(place, wanted, mask, events)
+    while not channel.join(watch, channel.dependents):
+        pass
+    if channel.connected:
+        watch.serve(channel)
 
 
-class _Watch(Monitor):
-    """A subscription of a chosen type and count that hands on what comes as it came."""
+class _Watch:
+    """A subscription of a chosen type and count that hands on what comes as it came; a dependent of its channel."""
 
     def __init__(
-        self,
-        channel: Channel,
-        place: int,
-        wanted: Callable[[Channel], tuple[ChannelType, int]],
-        mask: int,
-        events: Events,
+        self, place: int, wanted: Callable[[Channel], tuple[ChannelType, int]], mask: int, events: Events
     ) -> None:
-        super().__init__(channel, mask)
         self._place = place
         self._wanted = wanted
+        self._mask = mask
         self._events = events
+        self._ride: Ride | None = None
 
-    def start(self) -> None:
-        channel = self.channel
-        if channel.core is None or channel.circuit is None or self.core_id is not None or not channel.connected:
-            return
+    def serve(self, channel: Channel) -> None:
+        """The channel can be used."""
+        ride = channel.ride
+        if ride is None or ride.core is None or ride is self._ride:
+            return  # the updates go on by themselves
         data_type, count = self._wanted(channel)
         try:
-            with channel.circuit.sending(LATER) as saying:
-                number = channel.core.count_for(count)
-                self.core_id = saying.subscribe(channel.core, data_type, number, self.mask, self)
+            with ride.circuit.sending(LATER) as saying:
+                saying.subscribe(ride.core, data_type, ride.core.count_for(count), self._mask, self)
         except CAError:
             return
-        channel.pool.flush_soon(channel.circuit)
+        self._ride = ride
+        channel.pool.flush_soon(ride.circuit)
+
+    def lost(self) -> None:
+        """The channel went."""
+        self._events.add(Event(self._place, None, present()))
+
+    def end(self) -> None:
+        """It never comes again."""
+
+    def orphan(self) -> None:
+        """In a forked child."""
 
     def receive(self, item: Any) -> None:
+        """Something came. *The thread that reads the circuit.*"""
         if type(item) is EventAddResponse and item.status.success:
             self._events.add(Event(self._place, _decoded(item), present()))
         elif type(item) is UpdateRun:
@@ -479,14 +491,6 @@ class _Watch(Monitor):
                 metadata, values = decode(item.data_type, 1, payload)
                 answer = Answer(LAYOUTS[item.data_type].data_type, values, metadata)
                 self._events.add(Event(self._place, answer, present()))
-
-    def refresh(self) -> None:
-        """The updates go on by themselves."""
-
-    def connection(self, _channel: Channel, connected: bool) -> None:
-        """The channel came or went."""
-        if not connected:
-            self._events.add(Event(self._place, None, present()))
 
 
 # -- the rest ----------------------------------------------------------------------------------------------------------

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from caclient.client.channel import Channel, ReadRow, State as ChannelState
+from caclient.client.channel import Channel, Ride, State as ChannelState
+from caclient.client.get import nonsense, reading_of
 from caclient.client.pv import PV
 from caclient.client.request import BulkRequest, failure, unanswered
-from caclient.dbr import Reading, decode_rows, run_values
+from caclient.client.waiting import Latch
+from caclient.dbr import ChannelType, Reading, decode_rows, run_values
 from caclient.engine.circuit import Circuit
-from caclient.engine.signals import await_signal, new_signal, seconds_to
-from caclient.errors import CAError, CATimeoutError
+from caclient.engine.signals import seconds_to
+from caclient.errors import CAError, CATimeoutError, DecodeError
 from caclient.protocol.runs import ReplyRun
 
 _GATHER: Final = 0.005
@@ -47,35 +48,6 @@ class ConnectResult(Mapping[str, PV]):
         return "\n".join(lines + [f"  {reason}" for reason in list(self.failed.values())[:10]])
 
 
-class _Latch:
-    """What many channels tell that they are ready: who waits is woken by the first, and by the last."""
-
-    __slots__ = ("_all", "_count", "_first", "_left", "_lock")
-
-    def __init__(self, count: int) -> None:
-        self._left = count
-        self._count = count
-        self._lock = threading.Lock()
-        self._first = new_signal()
-        self._all = new_signal()
-
-    def release(self) -> None:
-        """One has come."""
-        with self._lock:
-            first = self._left == self._count
-            self._left -= 1
-            last = self._left == 0
-        if first:
-            self._first.release()
-        if last:
-            self._all.release()
-
-    def wait(self, deadline: float, gather: float) -> None:
-        """Wait for the last, or until so many seconds after the first, but no longer than the monotonic *deadline*."""
-        if await_signal(self._first, deadline):
-            await_signal(self._all, min(time.monotonic() + gather, deadline))
-
-
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
     """Wait until all are ready, or the monotonic *deadline*. *Any thread but the engine's.*"""
     waiting = [channel for channel in channels if not channel.connected]
@@ -95,18 +67,17 @@ def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bo
 
 
 def _await(waiting: Sequence[Channel], deadline: float, gather: float) -> None:
-    latch = _Latch(len(waiting))
+    latch = Latch(len(waiting))
+    waiting[0].runtime.wake()
     for channel in waiting:
-        channel.runtime.wake()
         if not channel.await_ready(latch):
             latch.release()
     try:
-        with waiting[0].runtime.lanes.blocking():
-            latch.wait(deadline, gather)
+        latch.wait(waiting[0].runtime, deadline, gather)
     finally:
         for channel in waiting:
             if channel.state is not ChannelState.READY:
-                channel.leave(latch)
+                channel.forgo(latch)
 
 
 def in_turn(channels: Sequence[Channel], deadline: float) -> Iterator[list[int]]:
@@ -128,45 +99,67 @@ def in_turn(channels: Sequence[Channel], deadline: float) -> Iterator[list[int]]
 
 def get_all(pvs: Sequence[PV], deadline: float) -> list[Reading | Exception]:
     """A reading of each PV, or why there is none, from the servers and in the order given."""
-    return _answers(pvs, deadline, _Share.readings, Channel.reading)
+    return _answers(pvs, deadline, _Share.readings, _as_reading)
 
 
 def get_values(pvs: Sequence[PV], deadline: float) -> list[Any]:
     """The values alone, for those who want nothing else; an exception in the place of each that cannot be had."""
-    return _answers(pvs, deadline, _Share.values, Channel.value)
+    return _answers(pvs, deadline, _Share.values, _as_value)
+
+
+def _as_reading(share: _Share, place: int, answer: Any) -> Reading:
+    ride = share.rides[place]
+    return reading_of(ride.channel, answer, ride.data_type, ride.count)
+
+
+def _as_value(share: _Share, place: int, answer: Any) -> Any:
+    return _as_reading(share, place, answer).value
 
 
 class _Share:
-    """What one circuit is asked for: the places among all, their channels, and the request if it could be sent."""
+    """What one circuit is asked for: the places among all, the rides, and the request if it could be sent."""
 
-    __slots__ = ("channels", "circuit", "places", "request", "scalar")
+    __slots__ = ("circuit", "data_type", "places", "request", "rides", "scalar")
 
-    def __init__(self, circuit: Circuit, places: list[int], channels: list[Channel], rows: list[ReadRow]) -> None:
+    def __init__(self, circuit: Circuit, places: list[int], rides: list[Ride]) -> None:
         self.circuit = circuit
         self.places = places
-        self.channels = channels
-        _, sids, types, counts = zip(*rows, strict=True)
+        self.rides = rides
+        types = [ride.data_type for ride in rides]
+        counts = [ride.count for ride in rides]
         self.scalar = set(counts) == {1}
+        self.data_type = types[0] if len(set(types)) == 1 else None
         self.request = BulkRequest(len(places))
-        self.request.first = circuit.ask_all((sids, types, counts), self.request)
+        self.request.first = circuit.ask_all(([ride.sid for ride in rides], types, counts), self.request)
 
-    def readings(self, run: ReplyRun) -> list[Reading]:
-        """A run of answers, each as its own channel has it."""
-        first = self.request.first
-        channels = [self.channels[ioid - first] for ioid in run.ioids]
-        readings = decode_rows(run.data_type, run.rows, [channel.origin("read") for channel in channels])
-        return [channel.own(reading, run.data_type) for channel, reading in zip(channels, readings, strict=True)]
+    def readings(self, run: ReplyRun) -> list[Any]:
+        """A run of answers, each as its own channel has it; an error in the place of each of the wrong type."""
+        first, kind = self.request.first, run.data_type
+        rides = [self.rides[ioid - first] for ioid in run.ioids]
+        shapes = [ride.channel.shape for ride in rides]
+        origins = [shape.origin("read") for shape in shapes if shape is not None]
+        readings = decode_rows(kind, run.rows, origins)
+        return [
+            shape.own(reading, kind) if shape is not None and ride.data_type == kind else _of_another_type(ride, kind)
+            for ride, shape, reading in zip(rides, shapes, readings, strict=True)
+        ]
 
     def values(self, run: ReplyRun) -> list[Any]:
         """The values of a run of answers."""
-        return run_values(run.data_type, run.rows) if self.scalar else [reading.value for reading in self.readings(run)]
+        if self.scalar and self.data_type == run.data_type:
+            return run_values(run.data_type, run.rows)
+        return [getattr(reading, "value", reading) for reading in self.readings(run)]
+
+
+def _of_another_type(ride: Ride, kind: ChannelType) -> DecodeError:
+    return nonsense(ride.channel, DecodeError(f"{kind.name} for {ChannelType(ride.data_type).name}"))
 
 
 def _answers(
     pvs: Sequence[PV],
     deadline: float,
     of_run: Callable[[_Share, ReplyRun], list[Any]],
-    of_reply: Callable[[Channel, Any], Any],
+    of_reply: Callable[[_Share, int, Any], Any],
 ) -> list[Any]:
     channels = [pv.channel for pv in pvs]
     results: list[Any] = [None] * len(channels)
@@ -182,7 +175,8 @@ def _answers(
         for place in unready:
             results[place] = channels[place].unready(time.monotonic() - started)
         for share in shares:
-            share.request.wait(share.circuit, deadline)
+            with share.rides[0].channel.runtime.lanes.blocking():
+                share.request.wait(share.circuit, deadline)
             _collect(share, results, of_run, of_reply)
     finally:
         for share in shares:
@@ -196,17 +190,16 @@ def _ask(channels: Sequence[Channel], places: Sequence[int], shares: list[_Share
     Why another cannot be asked is its result.
     """
     unready = []
-    asked: dict[Circuit, tuple[list[int], list[Channel], list[ReadRow]]] = {}
+    asked: dict[Circuit, tuple[list[int], list[Ride]]] = {}
     for place in places:
         channel = channels[place]
-        row = channel.row
-        if row is not None:
-            mine = asked.get(row[0])
+        ride = channel.readable
+        if ride is not None:
+            mine = asked.get(ride.circuit)
             if mine is None:
-                mine = asked[row[0]] = [], [], []
+                mine = asked[ride.circuit] = [], []
             mine[0].append(place)
-            mine[1].append(channel)
-            mine[2].append(row)
+            mine[1].append(ride)
         elif channel.state is ChannelState.READY and not channel.can_read:
             results[place] = channel.denied("read")
         else:
@@ -224,7 +217,7 @@ def _collect(
     share: _Share,
     results: list[Any],
     of_run: Callable[[_Share, ReplyRun], list[Any]],
-    of_reply: Callable[[Channel, Any], Any],
+    of_reply: Callable[[_Share, int, Any], Any],
 ) -> None:
     places, first = share.places, share.request.first
     for answer in share.request.answers:
@@ -233,11 +226,11 @@ def _collect(
                 results[places[ioid - first]] = result
         else:
             number = _ioid_of(answer) - first
-            results[places[number]] = _result(share.channels[number], answer, of_reply)
+            results[places[number]] = _result(share, number, answer, of_reply)
     if share.request.left > 0:
-        for place, channel in zip(places, share.channels, strict=True):
+        for place, ride in zip(places, share.rides, strict=True):
             if results[place] is None:
-                results[place] = _missing(share, channel)
+                results[place] = _missing(share, ride.channel)
 
 
 def _missing(share: _Share, channel: Channel) -> Exception:
@@ -251,10 +244,10 @@ def _ioid_of(answer: Any) -> int:
     return int(answer.original_request.parameter2 if ioid is None else ioid)
 
 
-def _result(channel: Channel, answer: Any, of_reply: Callable[[Channel, Any], Any]) -> Any:
+def _result(share: _Share, number: int, answer: Any, of_reply: Callable[[_Share, int, Any], Any]) -> Any:
     if not answer.status.success:
-        return failure(channel.name, answer.status)
+        return failure(share.rides[number].channel.name, answer.status)
     try:
-        return of_reply(channel, answer)
+        return of_reply(share, number, answer)
     except CAError as error:
         return error

@@ -1,8 +1,10 @@
-"""A channel: one for each (name, priority) of a context, shared by all who use the name.
+"""A channel: one for each (name, priority) of a home, shared by all who use the name.
 
 It outlives circuits: searching -> connecting -> creating -> ready, and back to searching when the circuit or the server
-lets it go. Subscriptions hang on the channel and are made again each time it becomes ready. Only the engine thread
-moves a channel; other threads read its state, and wait for it to become ready.
+lets it go. What is true on one circuit only is its ``Ride``: a new one each time, which leaves with the circuit, and
+on which a late command falls without harm. Those who live on the channel are its dependents: they are told when it can
+be used and when not, and make their subscriptions anew. Only the engine thread moves a channel; other threads read its
+state, take its ride once, and wait for it to become ready.
 """
 
 from __future__ import annotations
@@ -10,58 +12,28 @@ from __future__ import annotations
 import enum
 import logging
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
-import numpy as np
-
-from caclient.client.request import Request, SharedRequest
-from caclient.dbr import (
-    LAYOUTS,
-    ChannelType,
-    ControlInfo,
-    Origin,
-    Reading,
-    Reason,
-    TimeStamp,
-    ctrl_type,
-    decode_reading,
-    decode_run,
-    scalar_decoder,
-    time_type,
-)
+from caclient.client.shape import Shape
+from caclient.client.waiting import give, wait
+from caclient.dbr import LAYOUTS, ChannelType, ControlInfo, TimeStamp
 from caclient.engine.circuit import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
 from caclient.engine.sending import LATER
-from caclient.engine.signals import await_signal, new_signal
+from caclient.engine.signals import new_signal
 from caclient.engine.sockets import Address
-from caclient.errors import (
-    AccessDeniedError,
-    BadValueError,
-    CAError,
-    CATimeoutError,
-    DecodeError,
-    DisconnectedError,
-    LocalProtocolError,
-)
+from caclient.errors import AccessDeniedError, CAError, CATimeoutError, DisconnectedError, LocalProtocolError
 from caclient.protocol.channel import ClientChannel
-from caclient.protocol.command import Command
 from caclient.protocol.commands import (
     AccessRightsResponse,
     ClearChannelRequest,
+    ClearChannelResponse,
     CreateChanResponse,
     CreateChFailResponse,
     ErrorResponse,
-    ReadNotifyRequest,
     ServerDisconnResponse,
-    WriteNotifyRequest,
-    WriteRequest,
 )
-
-if TYPE_CHECKING:
-    from caclient.client.properties import Properties
-    from caclient.client.subscription import Monitor
 
 log = logging.getLogger("caclient.channel")
 
@@ -73,8 +45,6 @@ _SLOW: Final = 1.0
 """Seconds that a server has to make a channel before another one that answers for the name is tried."""
 _HUNG: Final = 2.0
 """Seconds that an unresponsive circuit still has when its own server is heard to answer searches."""
-_ARRAY: Final = 65_536
-"""Bytes of an answer above which it is kept as it came until somebody looks at it."""
 
 
 class State(enum.Enum):
@@ -86,14 +56,6 @@ class State(enum.Enum):
     READY = "ready"
     UNRESPONSIVE = "unresponsive"
     CLOSED = "closed"
-
-
-_UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
-
-ReadRow = tuple[Circuit, int, int, int]
-"""(circuit, sid, type, count): on one circuit they become one buffer."""
-Listener = Callable[["Channel", bool], None]
-"""Called on the engine thread with the channel and whether it is connected."""
 
 
 class Finder(Protocol):
@@ -115,39 +77,138 @@ class Finder(Protocol):
         """A second server has answered for the name. *Engine thread.*"""
 
 
+class Dependent(Protocol):
+    """Who lives on a channel: monitors, metadata, connection callbacks. All calls but the last: *engine thread*."""
+
+    def serve(self, channel: Channel) -> None:
+        """The channel can be used: on a new ride, again after its server was silent, or with other rights."""
+
+    def lost(self) -> None:
+        """It cannot be used, for a while. If the ride is over, so is what was made on it."""
+
+    def end(self) -> None:
+        """It is closed, and never will be used again."""
+
+    def orphan(self) -> None:
+        """In a forked child: the ride was the parent's, and so are its callbacks. *The only thread.*"""
+
+
+class Ride:
+    """What is true of a channel on one circuit only. Whoever takes it once has a consistent set, in any thread."""
+
+    __slots__ = ("_partings", "can_read", "can_write", "channel", "circuit", "core", "count", "data_type", "sid")
+
+    def __init__(self, channel: Channel, circuit: Circuit) -> None:
+        self.channel = channel
+        self.circuit = circuit
+        self.core: ClientChannel | None = None
+        self.sid = -1
+        self.data_type = 0
+        """With ``count``: how to ask for all there is."""
+        self.count = 0
+        self.can_read = False
+        self.can_write = False
+        self._partings: tuple[Any, ...] = ()
+
+    @property
+    def over(self) -> bool:
+        """Whether the channel has left the circuit. *Any thread.*"""
+        return self.channel.ride is not self
+
+    def await_end(self, deadline: float) -> bool:
+        """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
+        runtime, signal = self.channel.runtime, new_signal()
+        runtime.require_other_thread()
+        while not self.over:
+            before = self._partings
+            grown = (*before, signal)
+            with runtime.lock:  # nothing is allocated in here: a finalizer could come between
+                if self._partings is before:
+                    self._partings = grown
+                    break
+        if not self.over:
+            runtime.loop.call_soon(give, signal)
+            wait(runtime, signal, deadline)
+        return self.over
+
+    def part(self, clear: bool) -> None:
+        """The channel has left; *clear*: the server is to forget it. *Engine thread.*"""
+        channel, circuit = self.channel, self.circuit
+        circuit.riders.pop(self, None)
+        if clear and self.sid >= 0:
+            self._clear(self.sid)
+        channel.pool.maybe_idle(circuit)
+        self.core = None
+        with channel.runtime.lock:
+            partings, self._partings = self._partings, ()
+        for signal in partings:
+            give(signal)
+
+    def _clear(self, sid: int) -> None:
+        self.circuit.dismiss(ClearChannelRequest(sid, self.channel.cid))
+        self.channel.pool.flush_soon(self.circuit)
+
+    # -- what the circuit tells ----------------------------------------------------------------------------------------
+
+    def receive(self, command: Any) -> None:
+        """A command for the channel came. *The thread that reads the circuit.*"""
+        self.channel.runtime.loop.run(self._receive, command)
+
+    def _receive(self, command: Any) -> None:
+        kind = type(command)
+        if kind in _ENDINGS and command.orphans:
+            error = DisconnectedError(f"{self.circuit.name} removed the channel")
+            for owner in command.orphans:
+                owner.fail(error)
+        if not self.over:
+            self.channel.receive(command)
+        elif kind is CreateChanResponse:  # nobody waits for it any more: it must not stay there
+            self._clear(command.sid)
+            self.channel.pool.maybe_idle(self.circuit)
+
+    def circuit_open(self) -> None:
+        """TCP is up: ask for the channel."""
+        if not self.over:
+            self.channel.circuit_open()
+
+    def circuit_closed(self, reason: str) -> None:
+        """The circuit is gone: search again."""
+        if not self.over:
+            self.channel.circuit_closed(reason)
+
+    def circuit_unresponsive(self) -> None:
+        """Disconnected as far as users can tell, but the circuit is watched while others are asked."""
+        if not self.over:
+            self.channel.circuit_unresponsive()
+
+    def circuit_responsive(self) -> None:
+        """The server answers again."""
+        if not self.over:
+            self.channel.circuit_responsive()
+
+
 class Channel:
     """One PV of one server, wherever that is at the moment. Made by its home, never directly."""
 
     __slots__ = (
         "__weakref__",
-        "access_listeners",
         "address",
-        "can_read",
-        "can_write",
         "cid",
-        "circuit",
-        "control",
-        "core",
-        "count",
-        "decode",
+        "dependents",
         "finder",
         "floor",
-        "listeners",
-        "monitors",
         "name",
-        "native_type",
         "note",
-        "origins",
         "pool",
         "priority",
-        "properties",
         "puts",
         "puts_read",
-        "row",
+        "readable",
+        "ride",
         "runtime",
+        "shape",
         "since",
         "state",
-        "time_type",
         "users",
         "waiters",
     )
@@ -162,38 +223,98 @@ class Channel:
         self.state = State.SEARCHING
         self.since = time.monotonic()
         self.users = 0
-        self.circuit: Circuit | None = None
+        self.ride: Ride | None = None
+        """The present ride; None while it is searched."""
+        self.readable: Ride | None = None
+        """The present ride while it is ready and may be read, else None."""
+        self.shape: Shape | None = None
+        """What its answers look like, also after the server has gone; None before the first connection."""
         self.address: Address | None = None
-        self.core: ClientChannel | None = None
-        self.native_type: ChannelType | None = None
-        self.time_type = ChannelType.TIME_STRING
-        self.count = 0
-        self.decode: Callable[..., Reading] | None = None
-        self.can_read = False
-        self.can_write = False
-        self.control: ControlInfo | None = None
-        self.properties: Properties | None = None
-        """What keeps ``control`` up to date, once somebody wanted it."""
-        self.origins: tuple[Origin, ...] = ()
-        """What its readings share: one for each reason there has been."""
         self.note = ""
-        self.row: ReadRow | None = None
-        """How to read all there is, for bulk requests; None while it cannot be read."""
         self.puts = 0
         """Puts sent by this process."""
         self.puts_read = 0
         """How many of them the server had got when it was last asked for the value."""
         self.floor: TimeStamp | None = None
         """The time stamp read after our latest put: older updates are on their way, but are the past."""
-        self.monitors: tuple[Monitor, ...] = ()
-        self.listeners: tuple[Listener, ...] = ()
-        self.access_listeners: tuple[Listener, ...] = ()
-        self.waiters: list[Any] | None = None
+        self.dependents: tuple[Dependent, ...] = ()
+        self.waiters: tuple[Any, ...] = ()
+
+    # -- state, from memory: any thread --------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
-        """Whether it can be used right now. *Any thread.*"""
+        """Whether it can be used right now."""
         return self.state is State.READY
+
+    @property
+    def native_type(self) -> ChannelType | None:
+        """What the server has; None before the first connection."""
+        shape = self.shape
+        return None if shape is None else shape.native_type
+
+    @property
+    def count(self) -> int:
+        """How many elements it can have; 0 before the first connection."""
+        shape = self.shape
+        return 0 if shape is None else shape.count
+
+    @property
+    def control(self) -> ControlInfo | None:
+        """What is known of its metadata."""
+        shape = self.shape
+        return None if shape is None else shape.control
+
+    @property
+    def can_read(self) -> bool:
+        """Whether the server lets us read."""
+        ride = self.ride
+        return ride is not None and ride.can_read
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the server lets us write."""
+        ride = self.ride
+        return ride is not None and ride.can_write
+
+    @property
+    def circuit(self) -> Circuit | None:
+        """What it rides on."""
+        ride = self.ride
+        return None if ride is None else ride.circuit
+
+    @property
+    def circuit_name(self) -> str:
+        """``host:port`` of the server, or that there is none."""
+        return "no server" if self.address is None else f"{self.address[0]}:{self.address[1]}"
+
+    def learn(self, shape: Shape, control: ControlInfo) -> None:
+        """Its metadata have become known, unless it has another shape by now than they were asked for. *Any thread.*"""
+        if control == shape.control:
+            return
+        known = shape.with_control(control)
+        with self.runtime.lock:  # nothing is allocated in here, see ``join``
+            if self.shape is shape:
+                self.shape = known
+
+    # -- dependents: any thread ----------------------------------------------------------------------------------------
+
+    def join(self, dependent: Dependent, after: tuple[Dependent, ...], ahead: bool = False) -> bool:
+        """Take a dependent in, *ahead* of the others or behind; false if there are others by now than *after*."""
+        grown = (dependent, *after) if ahead else (*after, dependent)
+        with self.runtime.lock:  # nothing is allocated in here: a finalizer could come between
+            if self.dependents is not after:
+                return False
+            self.dependents = grown
+        return True
+
+    def leave(self, dependent: Dependent) -> None:
+        """Tell a dependent nothing any more; one that has left is no error."""
+        while dependent in (before := self.dependents):
+            rest = tuple(other for other in before if other is not dependent)
+            with self.runtime.lock:
+                if self.dependents is before:
+                    self.dependents = rest
 
     # -- waiting: any thread but the engine's --------------------------------------------------------------------------
 
@@ -205,38 +326,47 @@ class Channel:
         signal = new_signal()
         if self.await_ready(signal) and not self.runtime.closed:  # who closes it sees the signal, or is seen
             try:
-                with self.runtime.lanes.blocking():
-                    await_signal(signal, deadline)
+                wait(self.runtime, signal, deadline)
             finally:
-                self.leave(signal)
+                self.forgo(signal)
         if self.state is State.CLOSED or self.runtime.closed:
             raise self.ended("it was closed")
         return self.connected
 
     def await_ready(self, signal: Any) -> bool:
         """Have ``signal.release()`` called when the channel is ready or closed; false if it is already."""
-        with self.runtime.lock:
-            if self.state in (State.READY, State.CLOSED):
-                return False
-            if self.waiters is None:
-                self.waiters = []
-            self.waiters.append(signal)
-        return True
+        while True:
+            before = self.waiters
+            grown = (*before, signal)
+            with self.runtime.lock:  # nothing is allocated in here, see ``join``
+                if self.state in _SETTLED:
+                    return False
+                if self.waiters is before:
+                    self.waiters = grown
+                    return True
 
-    def leave(self, signal: Any) -> None:
+    def forgo(self, signal: Any) -> None:
         """Take a signal back; one that was given is no error."""
-        with self.runtime.lock:
-            if self.waiters is not None and signal in self.waiters:
-                self.waiters.remove(signal)
+        while signal in (before := self.waiters):
+            rest = tuple(other for other in before if other is not signal)
+            with self.runtime.lock:
+                if self.waiters is before:
+                    self.waiters = rest
 
-    def require(self, deadline: float) -> None:
-        """Wait until the channel is ready.
+    def require(self, deadline: float) -> Ride:
+        """Wait until the channel is ready: its ride.
 
         :raises CATimeoutError: saying how far it got.
         """
         started = time.monotonic()
-        if not self.wait_ready(deadline):
-            raise self.unready(time.monotonic() - started)
+        while True:
+            ride = self.ride
+            if self.state is State.READY and ride is not None:
+                return ride
+            if not self.wait_ready(deadline):
+                raise self.unready(time.monotonic() - started)
+
+    # -- what went wrong: any thread -----------------------------------------------------------------------------------
 
     def unready(self, waited: float) -> CAError:
         """What to raise, or to report, for a channel that is not ready after so many seconds."""
@@ -259,190 +389,6 @@ class Channel:
             return f"{head}: {self.note}; to be searched again" if self.note else f"{head}: not searched yet"
         return f"{head}: {asked}" + (f"; before that: {self.note}" if self.note else "")
 
-    # -- reading and writing: any thread but the engine's --------------------------------------------------------------
-
-    def read(
-        self, deadline: float, data_type: int | None = None, count: int | None = None, monitor: Monitor | None = None
-    ) -> Reading:
-        """Ask the server, by default for all there is with its time stamp; *monitor* remembers the answer."""
-        if self.state is not State.READY:
-            self.require(deadline)
-        row = self.row
-        if row is None:
-            raise self._unreadable()
-        circuit, sid, own_type, all_there_is = row
-        wanted = own_type if data_type is None else data_type
-        length = all_there_is if count is None else count
-        request = Request(self.name) if monitor is None else SharedRequest(self.name, monitor.keep)
-        try:
-            reply = self._exchange(request, circuit, ReadNotifyRequest(wanted, length, sid, 0), deadline)
-        except (DisconnectedError, LocalProtocolError) as error:
-            if request.ioid < 0 and self._moved_on(circuit, deadline):  # nothing has left: ask on the next connection
-                return self.read(deadline, data_type, count, monitor)
-            raise self.ended(error) from None
-        if isinstance(request, SharedRequest) and request.reading is not None:
-            return request.reading  # large arrays are decoded where they lie, so only once
-        return self.reading(reply)
-
-    def _exchange(self, request: Request, circuit: Circuit, command: Command, deadline: float) -> Any:
-        """The answer to a request; a callback that waits for it gives its place on the lanes to another."""
-        if not self.runtime.lanes.on_worker():
-            return request.exchange(circuit, command, deadline)
-        with self.runtime.lanes.blocking():
-            return request.exchange(circuit, command, deadline)
-
-    def origin(self, reason: Reason) -> Origin:
-        """What readings of this channel for that reason share, with the metadata that are known by now."""
-        control = self.control
-        for origin in self.origins:
-            if origin.reason == reason and origin.control is control and origin.native_type is self.native_type:
-                return origin
-        made = Origin(self.name, self.native_type, control, reason)
-        self.origins = (*(other for other in self.origins if other.reason != reason), made)
-        return made
-
-    def reading(self, reply: Any, reason: Reason = "read") -> Reading:
-        """An answer as a user holds it; arrays are read-only if they are shared.
-
-        :raises DecodeError: if the server has not sent what it said.
-        """
-        try:
-            if self.decode is not None and reply.data_type == self.time_type:
-                return self.decode(reply.payload, 0, self.origin(reason))
-            return self._general_reading(reply, self.origin(reason))
-        except DecodeError as error:
-            raise DecodeError(f"'{self.name}': {self.circuit_name} sent nonsense: {error}") from None
-
-    def _general_reading(self, reply: Any, origin: Origin) -> Reading:
-        payload = reply.payload
-        own = (
-            isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
-        )
-        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, origin, own)
-
-    def value(self, reply: Any) -> Any:
-        """An answer's value alone."""
-        return self.reading(reply).value
-
-    def readings(self, data_type: int, rows: Any, reason: Reason = "update") -> list[Reading]:
-        """A run as readings; an array channel that answered with one element each has arrays of one."""
-        readings = decode_run(data_type, rows, self.origin(reason))
-        return readings if self.count == 1 else [self.own(reading, data_type) for reading in readings]
-
-    def own(self, reading: Reading, data_type: int) -> Reading:
-        """A reading out of a run as one of this channel: its value is an array if it is an array channel."""
-        if self.count == 1:
-            return reading
-        layout = LAYOUTS[data_type]
-        return reading.with_value(np.array([reading.value], np.str_ if layout.is_string else layout.value_dtype))
-
-    def fetch_control(self, deadline: float) -> ControlInfo:
-        """Units, precision, limits and names of states, from memory if they are known; then kept up to date."""
-        control, properties = self.control, self.properties
-        if control is None:
-            self.require(deadline)
-            assert self.native_type is not None
-            control = self.read(deadline, ctrl_type(self.native_type), 1).control or ControlInfo()
-            self.control = control
-        if properties is None or not properties.following:
-            self.want_control(follow=True)
-        return control
-
-    def want_control(self, follow: bool = False) -> None:
-        """Have the metadata fetched at each connection, without waiting for them; *follow*: kept up to date too."""
-        from caclient.client.properties import Properties
-
-        with self.runtime.lock:
-            properties = self.properties
-            if properties is None:
-                self.properties = properties = Properties(self)
-            elif properties.following or not follow:
-                return
-            properties.following = follow
-        self.runtime.loop.call_soon(properties.start)
-
-    def put(self, data_type: int, count: int, data: Any, deadline: float) -> None:
-        """Send a value without asking for an answer; a refusal by the server is logged."""
-        if self.state is not State.READY:
-            self.require(deadline)
-        core, circuit = self._usable()
-        if not self.can_write:
-            raise self.denied("write")
-        try:
-            circuit.post(WriteRequest(data, data_type, count, core.sid, self.cid), deadline)
-        except BadValueError as error:
-            raise BadValueError(f"'{self.name}': {error}") from None
-        except DisconnectedError as error:
-            if not self._moved_on(circuit, deadline):
-                raise self.ended(error) from None
-            self.put(data_type, count, data, deadline)  # nothing has left: send it on the next connection
-        except LocalProtocolError as error:
-            raise self.ended(error) from None
-        except BaseException:  # Ctrl-C, or another signal's handler
-            self.puts += 1  # it may have been sent; one too many only has the server asked once more
-            raise
-        else:
-            self.puts += 1
-
-    def put_wait(self, data_type: int, count: int, data: Any, deadline: float) -> None:
-        """Send a value and wait until the record has finished processing."""
-        core, circuit = self._usable()
-        if not self.can_write:
-            raise self.denied("write")
-        request = Request(self.name)
-        try:
-            self._exchange(request, circuit, WriteNotifyRequest(data, data_type, count, core.sid, 0), deadline)
-        except BadValueError as error:
-            raise BadValueError(f"'{self.name}': {error}") from None
-        except (DisconnectedError, LocalProtocolError) as error:
-            raise self.ended(error) from None
-        finally:
-            if request.ioid >= 0:
-                self.puts += 1
-
-    def begin_put(self, data_type: int, count: int, data: Any) -> Callable[[float], None]:
-        """Send a value; the result waits, until a monotonic deadline, for the record to finish processing."""
-        core, circuit = self._usable()
-        if not self.can_write:
-            raise self.denied("write")
-        request = Request(self.name)
-        try:
-            circuit.ask(WriteNotifyRequest(data, data_type, count, core.sid, 0), request)
-        except BadValueError as error:
-            raise BadValueError(f"'{self.name}': {error}") from None
-        except (DisconnectedError, LocalProtocolError) as error:
-            raise self.ended(error) from None
-        self.puts += 1
-
-        def finish(deadline: float) -> None:
-            try:
-                with self.runtime.lanes.blocking():
-                    request.wait(circuit, deadline)
-            except DisconnectedError as error:
-                raise self.ended(error) from None
-
-        return finish
-
-    def _moved_on(self, circuit: Circuit, deadline: float) -> bool:
-        """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
-        settled = new_signal()
-        self.runtime.loop.call_soon(settled.release)
-        with self.runtime.lanes.blocking():
-            await_signal(settled, deadline)
-        return self.circuit is not circuit
-
-    def _unreadable(self) -> CAError:
-        """Why there is no way to read."""
-        if self.state is State.READY and self.circuit is not None and not self.can_read:
-            return self.denied("read")
-        return self.ended(self.note or self.state.value)
-
-    def _usable(self) -> tuple[ClientChannel, Circuit]:
-        core, circuit = self.core, self.circuit
-        if core is None or circuit is None or self.state is not State.READY:
-            raise self.ended(self.note or self.state.value)
-        return core, circuit
-
     def ended(self, why: object) -> CAError:
         """What to raise when there is no connection any more, or never will be."""
         if self.runtime.closed:
@@ -455,11 +401,6 @@ class Channel:
         """What to raise when the server lets us not ``"read"``, or not ``"write"``."""
         user, host = self.runtime.identity
         return AccessDeniedError(f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}")
-
-    @property
-    def circuit_name(self) -> str:
-        """``host:port`` of the server, or that there is none."""
-        return "no server" if self.address is None else f"{self.address[0]}:{self.address[1]}"
 
     # -- the life of the channel: engine thread ------------------------------------------------------------------------
 
@@ -482,33 +423,20 @@ class Channel:
 
     def _try_instead(self, address: Address) -> None:
         """Another server has the name too: try it if the first, which may not even exist, has had its time."""
-        circuit = self.circuit
-        if circuit is not None and time.monotonic() - self.since >= _SLOW:
-            self._part_from(circuit)
-            self._leave_circuit(f"{circuit.name} answered the search, but did not create the channel")
-            self._move(State.SEARCHING)
+        ride = self.ride
+        if ride is not None and time.monotonic() - self.since >= _SLOW:
+            self._leave(f"{ride.circuit.name} answered the search, but did not create the channel", clear=True)
             self._ride(address)
 
     def _found_elsewhere(self, address: Address) -> None:
-        circuit = self.circuit
-        if circuit is None:
+        ride = self.ride
+        if ride is None:
             return
         if address == self.address:
-            circuit.doubt_for(_HUNG)
+            ride.circuit.doubt_for(_HUNG)
             return
-        self._part_from(circuit)
-        self._leave_circuit(f"{circuit.name} is unresponsive, {address[0]}:{address[1]} has the name too")
-        self._move(State.SEARCHING)
-
-    def _part_from(self, circuit: Circuit) -> None:
-        """Leave a circuit that does not answer: should it ever again, the server is to forget this channel."""
-        circuit.riders.pop(self, None)
-        core = self.core
-        if core is not None and core.sid >= 0:
-            self._clear(circuit, core.sid)
-        elif core is not None:
-            core.owner = _Leftover(self.runtime, self.pool, circuit, self.cid)
-        self.pool.maybe_idle(circuit)
+        name = ride.circuit.name
+        self._leave(f"{name} is unresponsive, {address[0]}:{address[1]} has the name too", clear=True)
 
     def _ride(self, address: Address) -> None:
         delay = self.pool.patience_with(address)
@@ -516,10 +444,11 @@ class Channel:
             self.note = f"{address[0]}:{address[1]} {self.pool.not_serving(address)}"
             self.finder.seek(self, delay)
             return
+        circuit = self.pool.circuit(address, self.priority)
+        self.ride = ride = Ride(self, circuit)
         self._move(State.CONNECTING)
-        self.circuit = circuit = self.pool.circuit(address, self.priority)
         self.address = circuit.address
-        circuit.riders[self] = None
+        circuit.riders[ride] = None
         if circuit.state is CircuitState.OPEN:
             self.circuit_open()
         else:
@@ -527,24 +456,22 @@ class Channel:
 
     def circuit_open(self) -> None:
         """TCP is up: ask for the channel."""
-        circuit = self.circuit
-        if self.state is not State.CONNECTING or circuit is None:
+        ride = self.ride
+        if self.state is not State.CONNECTING or ride is None:
             return
+        circuit = ride.circuit
         if self.cid in circuit.core.channels:
             self._drop(f"{circuit.name} has not forgotten it yet", _FORGETTING)
             return
         self._move(State.CREATING)
-        self.core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=self)
-        with circuit.sending(LATER) as core:
-            core.send(self.core.create())
+        ride.core = core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=ride)
+        with circuit.sending(LATER) as saying:
+            saying.send(core.create())
         self.pool.flush_soon(circuit)
 
     def circuit_closed(self, reason: str) -> None:
         """The circuit is gone: search again."""
-        if self.state is State.CLOSED:
-            return
-        self._leave_circuit(reason)
-        self._move(State.SEARCHING)
+        self._leave(reason)
         self.search()
 
     def circuit_unresponsive(self) -> None:
@@ -555,225 +482,145 @@ class Channel:
             self._move(State.UNRESPONSIVE)
             self.finder.seek(self)
             if was_ready:
-                self._tell(connected=False)
+                self._lose()
 
     def circuit_responsive(self) -> None:
-        """The server answers again: one fresh value for each subscription, which it still holds."""
-        if self.state is State.UNRESPONSIVE:
+        """The server answers again, and still holds the subscriptions."""
+        ride = self.ride
+        if self.state is State.UNRESPONSIVE and ride is not None:
             self.finder.settle(self)
-            if self.core is None or self.core.sid < 0 or self.native_type is None:
+            if ride.sid < 0:
                 self._move(State.CREATING)
             else:
-                self._serve()
+                self._become_ready()
         elif self.state is State.CONNECTING:
             self.circuit_open()
 
     def receive(self, command: Any) -> None:
-        """A command for this channel came. *The thread that reads the circuit.*"""
-        self.runtime.loop.run(self._receive, command)
+        """A command came for the present ride."""
+        kind = type(command)
+        if kind is AccessRightsResponse:
+            self._access_rights(int(command.access_rights))
+        elif kind is CreateChanResponse:
+            self._created(command)
+        elif kind is CreateChFailResponse:
+            self._drop(f"{self.circuit_name} answered the search but would not create the channel", _REFUSED)
+        elif kind is ServerDisconnResponse:
+            self._drop(f"{self.circuit_name} removed the channel", 0.0)
+        elif kind is ErrorResponse:
+            refused = f"puts refused by {self.circuit_name}"
+            self.runtime.log.push(_log_write_failure, (self.name, command.status), refused)
 
-    def _receive(self, command: Any) -> None:
-        if self.state is State.CLOSED:
-            self._too_late(command)
-            return
-        handler = _HANDLERS.get(type(command))
-        if handler is not None:
-            handler(self, command)
-
-    def _too_late(self, command: Any) -> None:
-        """The channel was closed before the server had made it: it must not stay there."""
-        circuit = self.circuit
-        if circuit is None or type(command) not in (CreateChanResponse, CreateChFailResponse):
-            return
-        self.circuit = None
-        if type(command) is CreateChanResponse:
-            self._clear(circuit, command.sid)
-        self.pool.maybe_idle(circuit)
-
-    def _access_rights(self, command: AccessRightsResponse) -> None:
-        rights = int(command.access_rights)
-        self.can_read, self.can_write = bool(rights & 1), bool(rights & 2)
+    def _access_rights(self, rights: int) -> None:
+        ride = self.ride
+        can_read, can_write = bool(rights & 1), bool(rights & 2)
+        if ride is None or (ride.can_read, ride.can_write) == (can_read, can_write):
+            return  # a server that repeats itself is not worth a word
+        ride.can_read, ride.can_write = can_read, can_write
         if self.state is State.READY:
-            self.row = self._read_row()
-            for listener in self.access_listeners:
-                listener(self, True)
-
-    def _created(self, command: CreateChanResponse) -> None:
-        self.finder.settle(self)
-        if self.circuit is not None:
-            self.pool.created(self.circuit)
-        if self.state is State.CREATING:
-            self._adopt(LAYOUTS[command.type_field].data_type, command.data_count)
-            self.control = self.floor = None
+            self.readable = ride if can_read else None
             self._serve()
 
-    def _serve(self) -> None:
-        """Ready, for the first time on this circuit or again."""
-        self._become_ready()
-        if self.properties is not None:
-            self.properties.start()
-        for monitor in self.monitors:
-            if monitor.core_id is None:
-                self._start(monitor)
-            else:
-                monitor.refresh()
+    def _created(self, command: CreateChanResponse) -> None:
+        ride = self.ride
+        if ride is None or ride.core is None:
+            return
+        self.finder.settle(self)
+        self.pool.created(ride.circuit)
+        ride.sid = command.sid
+        shape = self._shaped(LAYOUTS[command.type_field].data_type, command.data_count)
+        ride.data_type = int(shape.time_type)
+        ride.count = ride.core.count_for(1 if shape.count == 1 else 0)
+        if self.state is State.CREATING:
+            self._become_ready()
 
-    def _start(self, monitor: Monitor) -> None:
-        """Callbacks at once, caches when there is time."""
-        if monitor.sinks:
-            monitor.start()
-        else:
-            self.runtime.later(monitor.start)
-
-    def _adopt(self, native: ChannelType, count: int) -> None:
-        """Take what the server has, which may have answered in the meantime while it hung, or be another one by now."""
-        if (native, count) != (self.native_type, self.count):
-            self.native_type, self.count = native, count
-            self.time_type = time_type(native)
-            self.decode = scalar_decoder(self.time_type) if count == 1 else None
-            self.control = self.floor = None
+    def _shaped(self, native: ChannelType, count: int) -> Shape:
+        """What the server has, which may be another by now; its metadata are asked for anew."""
+        shape = self.shape
+        if shape is None or (native, count) != (shape.native_type, shape.count):
+            shape = Shape(native, count, name=self.name)
+        elif shape.control is not None:
+            shape = shape.with_control(None)
+        self.shape, self.floor = shape, None
+        return shape
 
     def _become_ready(self) -> None:
+        """Ready, for the first time on this ride or again."""
         self.note = ""
         self._move(State.READY)
         self._release_waiters()
-        self._tell(connected=True)
+        self._serve()
 
-    def _refused(self, _command: CreateChFailResponse) -> None:
-        self._drop(f"{self.circuit_name} answered the search but would not create the channel", _REFUSED)
-
-    def _server_left(self, command: ServerDisconnResponse) -> None:
-        error = DisconnectedError(f"{self.circuit_name} removed the channel")
-        for owner in command.orphans:
-            owner.fail(error)
-        self._drop(f"{self.circuit_name} removed the channel", 0.0)
+    def _serve(self) -> None:
+        for dependent in self.dependents:
+            dependent.serve(self)
 
     def _drop(self, reason: str, delay: float) -> None:
-        circuit = self.circuit
-        if circuit is not None:
-            circuit.riders.pop(self, None)
-            self._leave_circuit(reason)
-            self.pool.maybe_idle(circuit)
-        self._move(State.SEARCHING)
+        """Leave a circuit that goes on, and search again after a while."""
+        self._leave(reason)
         self.finder.seek(self, delay)
 
-    def _leave_circuit(self, reason: str) -> None:
-        was_ready = self.state is State.READY
+    def _leave(self, reason: str, clear: bool = False) -> None:
+        """End the ride. *clear*: the server is to forget the channel."""
+        ride, was_ready = self.ride, self.state is State.READY
         self.note = reason
-        self.circuit = self.core = self.row = None
-        self.can_read = self.can_write = False
-        self._subscriptions_lost()
+        self.ride = None
+        self._move(State.SEARCHING)
+        if ride is not None:
+            ride.part(clear)
         if was_ready:
-            self._move(State.SEARCHING)
-            self._tell(connected=False)
+            self._lose()
 
-    def _subscriptions_lost(self) -> None:
-        for monitor in self.monitors:
-            monitor.lost()
-        if self.properties is not None:
-            self.properties.lost()
-
-    def _tell(self, connected: bool) -> None:
-        for listener in self.listeners:
-            listener(self, connected)
-
-    def _write_failed(self, command: ErrorResponse) -> None:
-        self.runtime.log.push(_log_write_failure, (self.name, command.status))
+    def _lose(self) -> None:
+        for dependent in reversed(self.dependents):
+            dependent.lost()
 
     def _move(self, state: State) -> None:
+        ride = self.ride
         self.since = time.monotonic()
-        self.row = self._read_row() if state is State.READY else None
+        self.readable = ride if state is State.READY and ride is not None and ride.can_read else None
         self.state = state
 
-    def _read_row(self) -> ReadRow | None:
-        core, circuit = self.core, self.circuit
-        if core is None or circuit is None or not self.can_read:
-            return None
-        return circuit, core.sid, int(self.time_type), core.count_for(1 if self.count == 1 else 0)
-
-    def close(self) -> None:
-        """Nobody uses the name any more: let the server forget it."""
+    def close(self, why: str = "it was closed", clear: bool = True) -> None:
+        """Nobody uses the name any more, or the home closes: whoever waits is told. *clear*: the server is, too."""
         if self.state is State.CLOSED:
             return
+        ride, was_ready = self.ride, self.state is State.READY
         self.finder.settle(self)
-        circuit, core, state = self.circuit, self.core, self.state
+        self.note = why
+        self.ride = None
         self._move(State.CLOSED)
         self._release_waiters()
-        self.properties = None
-        if circuit is None:
-            return
-        if state is State.UNRESPONSIVE:
-            self._part_from(circuit)
-        circuit.riders.pop(self, None)
-        if state is State.CREATING:
-            return  # the answer is still to come; _too_late sees to it
-        if core is not None and state is State.READY:
-            self._clear(circuit, core.sid)
-        self.circuit = self.core = None
-        self.pool.maybe_idle(circuit)
-
-    def abandon(self) -> None:
-        """The context closes: whoever waits is told. *Engine thread.*"""
-        was_ready = self.state is State.READY
-        self._move(State.CLOSED)
-        self.note = "the context was closed"
-        self.circuit = self.core = None
-        self._release_waiters()
-        for monitor in self.monitors:
-            monitor.end()
+        if ride is not None:
+            ride.part(clear)
         if was_ready:
-            self._tell(connected=False)
+            self._lose()
+        for dependent in self.dependents:
+            dependent.end()
+        self.dependents = ()
 
-    def forget_circuit(self) -> None:
-        """In a forked child: the circuit is the parent's, and so are the callbacks. *The only thread.*"""
-        if self.state is not State.CLOSED:
-            self.state = State.SEARCHING
-            self.note = "the process was forked"
-            self.circuit = self.core = self.row = self.waiters = None
-            self.listeners = self.access_listeners = ()
-            self._subscriptions_lost()
-        for monitor in self.monitors:
-            monitor.users -= monitor.orphan()
-
-    def _clear(self, circuit: Circuit, sid: int) -> None:
-        circuit.dismiss(ClearChannelRequest(sid, self.cid))
-        self.pool.flush_soon(circuit)
+    def orphan(self) -> None:
+        """In a forked child: the circuit is the parent's, and so are all callbacks. *The only thread.*"""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.SEARCHING
+        self.note = "the process was forked"
+        self.ride = self.readable = None
+        self.waiters = ()
+        for dependent in self.dependents:
+            dependent.orphan()
 
     def _release_waiters(self) -> None:
         with self.runtime.lock:
-            waiters, self.waiters = self.waiters, None
-        for signal in waiters or ():
+            waiters, self.waiters = self.waiters, ()
+        for signal in waiters:
             signal.release()
 
 
-class _Leftover:
-    """A channel that was asked for on a circuit that did not answer: cleared if it is made after all."""
-
-    __slots__ = ("_cid", "_circuit", "_pool", "_runtime")
-
-    def __init__(self, runtime: Runtime, pool: Pool, circuit: Circuit, cid: int) -> None:
-        self._runtime = runtime
-        self._pool = pool
-        self._circuit = circuit
-        self._cid = cid
-
-    def receive(self, command: Any) -> None:
-        """A command for the channel came. *The thread that reads the circuit.*"""
-        if type(command) is CreateChanResponse:
-            self._runtime.loop.run(self._clear, command.sid)
-
-    def _clear(self, sid: int) -> None:
-        self._circuit.dismiss(ClearChannelRequest(sid, self._cid))
-        self._pool.flush_soon(self._circuit)
-
-
-_HANDLERS: dict[type, Callable[[Channel, Any], None]] = {
-    AccessRightsResponse: Channel._access_rights,
-    CreateChanResponse: Channel._created,
-    CreateChFailResponse: Channel._refused,
-    ServerDisconnResponse: Channel._server_left,
-    ErrorResponse: Channel._write_failed,
-}
+_UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
+_SETTLED: Final = (State.READY, State.CLOSED)
+_ENDINGS: Final = (ServerDisconnResponse, CreateChFailResponse, ClearChannelResponse)
+"""What ends a channel for good on its circuit, with all that was asked through it."""
 
 
 def _log_write_failure(what: tuple[str, Any]) -> None:

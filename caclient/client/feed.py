@@ -143,8 +143,8 @@ class Feed:
     def _bound(self, size: int) -> None:
         limit = self._limit
         if limit is not None:
-            while len(self._items) > limit:
-                self._pushed_out += self._push_out()
+            while len(self._items) > limit and (oldest := self._oldest()) is not None:
+                self._pushed_out += _count(oldest)
         self._since += size
         if self._since > self._room >> 3 or (limit is None and len(self._items) > self._mark):
             self._weigh_again()
@@ -160,15 +160,10 @@ class Feed:
     def _shrink(self, excess: int) -> int:
         """Push out what takes so many bytes, but never the newest; how many it were."""
         freed, items = 0, self._items
-        while freed < excess and len(items) > 1:
-            oldest = self._oldest()
+        while freed < excess and len(items) > 1 and (oldest := self._oldest()) is not None:
             freed += _weight(oldest)
             self._pushed_out += _count(oldest)
         return freed
-
-    def _push_out(self) -> int:
-        """Push the oldest out; for how many updates it stood."""
-        return _count(self._oldest())
 
     def _oldest(self) -> Any:
         """Take the oldest item out, to be dropped; None if whoever takes was quicker."""
@@ -204,7 +199,7 @@ class Feed:
     def halve(self) -> None:
         """Drop the oldest half of what waits, and count it: all feeds together exceed their budget."""
         for _ in range((len(self._items) + 1) // 2):
-            self._halved += self._push_out()
+            self._halved += _count(self._oldest())
 
     def clear(self) -> None:
         """Forget what waits."""

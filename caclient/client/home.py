@@ -63,8 +63,6 @@ class Home:
             raise _limit(error) from error
         self.pool = Pool(self.runtime, config, self._unowned, self._circuit_gone)
         self.names = Names(self.runtime, self.pool, lambda: self.name_servers.describe())
-        self.pv_lock = threading.RLock()
-        """Held while a PV changes its callbacks."""
         self._waking = threading.RLock()
         self._on_over = on_over
         self._over = new_signal()
@@ -182,7 +180,6 @@ class Home:
 
     def fall_asleep(self) -> None:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
-        self.pv_lock = threading.RLock()
         self._waking = threading.RLock()
         self._over = new_signal()
         if not self.runtime.closed:

@@ -180,7 +180,7 @@ class Names:
     def abandon(self) -> None:
         """The home closes: whoever waits for a channel is told. *Engine thread.*"""
         for channel in {*self._by_cid.values(), *self._table.values()}:
-            channel.abandon()
+            channel.close("the context was closed", clear=False)
 
     # -- what channels ask (``Finder``) --------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class Names:
         """In a forked child: the circuits are the parent's, and so are the callbacks. *The only thread.*"""
         self._told = False
         for channel in {*self._by_cid.values(), *self._table.values()}:
-            channel.forget_circuit()
+            channel.orphan()
 
 
 def check_name(name: object, priority: int) -> None:

@@ -7,93 +7,139 @@ servers may never do so, or send blanks, which are believed only if a read confi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from caclient.client.channel import Channel, Ride
+from caclient.client.get import read
 from caclient.client.request import FreshRequest
-from caclient.client.subscription import DBE_PROPERTY
+from caclient.client.shape import Shape
 from caclient.dbr import ControlInfo, ctrl_type
+from caclient.dbr.mask import Mask
 from caclient.engine.sending import LATER
 from caclient.errors import CAError, DecodeError
 from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest
 
-if TYPE_CHECKING:
-    from caclient.client.channel import Channel
-
 _BLANK = ControlInfo()
 
 
+def want(channel: Channel, follow: bool = False) -> None:
+    """Have the metadata fetched at each connection, without waiting for them; *follow*: kept up to date too."""
+    made: Properties | None = None
+    while True:
+        dependents = channel.dependents
+        found = next((other for other in dependents if type(other) is Properties), None)
+        if found is None:
+            made = made or Properties(channel)
+            found = made if channel.join(made, dependents, ahead=True) else None
+        elif found.following or not follow:
+            return
+        if found is not None:
+            found.following = found.following or follow
+            channel.runtime.on_engine(found.serve, channel)
+            return
+
+
+def fetch(channel: Channel, deadline: float, follow: bool = True) -> ControlInfo:
+    """The metadata, from memory if they are known; *follow*: then kept up to date. Any thread but the engine's."""
+    control = channel.control
+    if control is None:
+        channel.require(deadline)
+        shape = channel.shape
+        assert shape is not None
+        control = read(channel, deadline, ctrl_type(shape.native_type), 1).control or _BLANK
+        channel.learn(shape, control)
+    want(channel, follow)
+    return control
+
+
 class Properties:
-    """The metadata of one channel, once somebody wanted them: ``channel.control`` is kept up to date."""
+    """Keeps the metadata in a channel's shape up to date, once somebody wanted them; a dependent of the channel."""
 
     __slots__ = ("_asked", "_channel", "_subscribed", "following")
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._subscribed = False
+        self._subscribed: Ride | None = None
+        """The ride on which changes are told."""
         self._asked = False
         """Whether an answer is on its way."""
         self.following = False
         """Whether changes are wanted too."""
 
-    def start(self) -> None:
-        """Have them sent, ahead of the first update, and if wanted again when they change. *Engine thread.*"""
-        if self._channel.control is None:
+    # -- engine thread -------------------------------------------------------------------------------------------------
+
+    def serve(self, channel: Channel) -> None:
+        """Have them sent, ahead of the first update, and if wanted again when they change."""
+        if channel.control is None:
             self.ask()
-        if self.following and not self._subscribed:
-            self._subscribed = self._send(self._subscribe)
+        ride, shape = channel.ride, channel.shape
+        if not self.following or ride is None or ride.core is None or shape is None or not channel.connected:
+            return
+        if self._subscribed is ride:
+            return
+        try:
+            with ride.circuit.sending(LATER) as saying:
+                saying.subscribe(ride.core, ctrl_type(shape.native_type), 1, Mask.PROPERTY, self)
+        except CAError:
+            return  # the circuit has just gone; the channel comes back, and this is called again
+        self._subscribed = ride
+        channel.pool.flush_soon(ride.circuit)
 
     def ask(self) -> None:
-        """Have them sent once. *Engine thread.*"""
-        if not self._asked:
-            self._asked = self._send(self._read)
+        """Have them sent once."""
+        channel = self._channel
+        ride, shape = channel.ride, channel.shape
+        if self._asked or ride is None or shape is None or not channel.connected:
+            return
+        request = FreshRequest(self._answered)
+        try:
+            ride.circuit.ask(ReadNotifyRequest(ctrl_type(shape.native_type), 1, ride.sid, 0), request)
+        except CAError:
+            return
+        self._asked = True
 
     def lost(self) -> None:
-        """The circuit has gone, and the subscription with it. *Engine thread.*"""
-        self._subscribed = self._asked = False
+        """The channel cannot be used for a while."""
+        self._asked = False
+        if self._subscribed is not None and self._subscribed.over:
+            self._subscribed = None
 
-    def _send(self, send: Callable[[Any, Any, int], None]) -> bool:
-        """Whether it could be asked for; else the channel comes back, and starts this again."""
-        channel = self._channel
-        core, circuit, native = channel.core, channel.circuit, channel.native_type
-        if core is None or circuit is None or native is None or not channel.connected:
-            return False
-        try:
-            send(circuit, core, ctrl_type(native))
-        except CAError:
-            return False
-        return True
+    def end(self) -> None:
+        """The channel was closed."""
 
-    def _read(self, circuit: Any, core: Any, data_type: int) -> None:
-        circuit.ask(ReadNotifyRequest(data_type, 1, core.sid, 0), FreshRequest(self._answered))
-
-    def _subscribe(self, circuit: Any, core: Any, data_type: int) -> None:
-        with circuit.sending(LATER) as saying:
-            saying.subscribe(core, data_type, 1, DBE_PROPERTY, self)
-        self._channel.pool.flush_soon(circuit)
+    def orphan(self) -> None:
+        """In a forked child. *The only thread.*"""
+        self._subscribed, self._asked = None, False
 
     # -- the thread that reads the circuit -----------------------------------------------------------------------------
 
     def receive(self, item: Any) -> None:
-        """They have changed, or the server says why it will not tell. *The thread that reads the circuit.*"""
+        """They have changed, or the server says why it will not tell."""
         if type(item) is not EventAddResponse or not item.status.success:
             return
-        control = self._decode(item)
-        if _says_less(control, self._channel.control or _BLANK):
-            self._channel.runtime.on_engine(self.ask)
+        channel = self._channel
+        shape = channel.shape
+        if shape is None:
+            return
+        control = _decoded(shape, item)
+        if _says_less(control, shape.control or _BLANK):
+            channel.runtime.on_engine(self.ask)
         else:
-            self._channel.control = control
+            channel.learn(shape, control)
 
     def _answered(self, reply: Any) -> None:
         self._asked = False
-        self._channel.control = self._decode(reply)
+        shape = self._channel.shape
+        if shape is not None:
+            self._channel.learn(shape, _decoded(shape, reply))
 
-    def _decode(self, reply: Any) -> ControlInfo:
-        """What the server says, or what is known if that is nonsense."""
-        try:
-            return self._channel.reading(reply, "property").control or _BLANK
-        except DecodeError:
-            return self._channel.control or _BLANK
+
+def _decoded(shape: Shape, reply: Any) -> ControlInfo:
+    """What the server says, or what is known if that is nonsense."""
+    try:
+        return shape.reading(reply, "property").control or _BLANK
+    except DecodeError:
+        return shape.control or _BLANK
 
 
 def _says_less(control: ControlInfo, before: ControlInfo) -> bool:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import time
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import Self
 
+from caclient.client import get, put, subscription
+from caclient.client.callbacks import ACCESS, Callbacks, check
 from caclient.client.channel import Channel, State as ChannelState
 from caclient.client.default import Handle, current, lease_like, settings_of
+from caclient.client.feed import Sink
 from caclient.client.home import Home, Lease, Settings
-from caclient.client.subscription import DEFAULT_MASK, Monitor, Subscription, Updates, auto_monitor_of, subscribe
+from caclient.client.monitor import Monitor, monitor_of
+from caclient.client.properties import fetch
+from caclient.client.subscription import Hold, Subscription
+from caclient.client.updates import Arrivals, Updates
 from caclient.dbr import AlarmSeverity, AlarmStatus, ControlInfo, Reading
+from caclient.dbr.mask import DEFAULT_MASK, MaskLike
 from caclient.dbr.put import Form, put_form
-from caclient.dbr.types import LIMITS
-from caclient.engine.lanes import Lane, report_error
 from caclient.engine.runtime import Runtime
 from caclient.errors import BadValueError, CATimeoutError, DisconnectedError, ReadOnlyError
 
@@ -24,17 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_TIMEOUT: Final = 5.0
 """Seconds that a get, and the connection before a put, may take unless told otherwise."""
-
-
-class _Entry:
-    """A callback in pyepics' form. Only its lane calls it, once it has been greeted with the current value."""
-
-    __slots__ = ("callback", "greeted", "keywords")
-
-    def __init__(self, callback: Callable[..., Any], keywords: dict[str, Any], greeted: bool) -> None:
-        self.callback = callback
-        self.keywords = keywords
-        self.greeted = greeted
 
 
 class PV:
@@ -50,17 +47,14 @@ class PV:
 
     __slots__ = (
         "__weakref__",
-        "_access_callbacks",
         "_callbacks",
         "_channel",
         "_closed",
-        "_connection_callbacks",
-        "_delivered",
-        "_lane",
         "_lease",
         "_monitor",
         "_newest",
-        "_subscription",
+        "_open",
+        "_wants",
         "auto_monitor",
         "priority",
         "pvname",
@@ -86,19 +80,18 @@ class PV:
         self.timeout = timeout
         self.auto_monitor = auto_monitor
         self._lease: Lease = (current() if context is None else context)._lease
-        self._lane: Lane | None = None
-        self._callbacks: dict[int, _Entry] | None = None
-        self._connection_callbacks: list[Callable[..., Any]] | None = None
-        self._access_callbacks: list[Callable[..., Any]] | None = None
-        self._subscription: Subscription | None = None
+        self._callbacks: Callbacks | None = None
         self._newest: Reading | None = None
         """What was last read without a monitor."""
-        self._delivered: Reading | None = None
-        """What the callbacks were last given."""
+        self._wants: set[Any] | None = None
+        """Subscriptions and iterators, which end with it."""
         self._monitor: Monitor | None = None
         self._channel: Channel
         self._home.names.join(self, self.pvname, priority)
-        self._monitor = auto_monitor_of(self._channel, auto_monitor)
+        self._open = True
+        if auto_monitor is None or auto_monitor:
+            self._monitor = monitor_of(self._channel, DEFAULT_MASK if auto_monitor in (None, True) else auto_monitor)
+            self._monitor.keep(demanding=auto_monitor is not None)
         if connection_callback is not None:
             self.add_connection_callback(connection_callback)
         if access_callback is not None:
@@ -134,7 +127,7 @@ class PV:
             if reading is None:
                 reading = self._ask(deadline, count)
             if as_string:
-                return reading.with_control(self._channel.fetch_control(deadline)).text
+                return reading.with_control(fetch(self._channel, deadline)).text
         return reading.value
 
     def read(self, timeout: float | None = None, *, use_monitor: bool = True) -> Reading:
@@ -143,7 +136,7 @@ class PV:
         reading = self._cached() if use_monitor else None
         if reading is None:
             reading = self._ask(deadline)
-        return reading.with_control(self._channel.fetch_control(deadline))
+        return reading.with_control(fetch(self._channel, deadline))
 
     def _cached(self) -> Reading | None:
         """The newest reading, if it may be taken for the present."""
@@ -165,21 +158,18 @@ class PV:
     def _ask(self, deadline: float, count: int | None = None) -> Reading:
         channel = self._open_channel()
         if count is not None:
-            return channel.read(deadline, count=self._checked_count(deadline, count))
+            if count < 1:
+                raise BadValueError(f"'{self.pvname}': count {count} is not positive")
+            return get.read_some(channel, deadline, count)
         puts = channel.puts
         if puts == channel.puts_read:
-            reading = channel.read(deadline)
+            reading = get.read(channel, deadline)
         else:
-            reading = channel.read(deadline, monitor=self._monitor)
+            monitor = self._monitor
+            reading = get.read(channel, deadline, keep=None if monitor is None else monitor.keep_answer)
             channel.puts_read, channel.floor = puts, reading.stamp
         self._newest = reading
         return reading
-
-    def _checked_count(self, deadline: float, count: int) -> int:
-        if count < 1:
-            raise BadValueError(f"'{self.pvname}': count {count} is not positive")
-        self._channel.require(deadline)
-        return min(count, self._channel.count)
 
     def _open_channel(self) -> Channel:
         if self._closed:
@@ -199,7 +189,7 @@ class PV:
         return time.monotonic() + (self.timeout if timeout is None else timeout)
 
     def _control(self, timeout: float | None = None) -> ControlInfo:
-        return self._channel.fetch_control(self._deadline(timeout))
+        return fetch(self._channel, self._deadline(timeout))
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
@@ -227,65 +217,82 @@ class PV:
             channel.require(deadline)
         data_type, count, data = _form(channel, value)
         if wait:
-            channel.put_wait(data_type, count, data, deadline if timeout is not None else float("inf"))
+            put.send_and_wait(
+                channel, data_type, count, data, deadline, deadline if timeout is not None else float("inf")
+            )
         else:
-            channel.put(data_type, count, data, deadline)
+            put.send(channel, data_type, count, data, deadline)
 
     def begin_put(self, value: Any) -> Callable[[float], None]:
         """Write a value and return what waits for its completion until a monotonic deadline. *Any thread.*"""
         channel = self._writable_channel()
-        return channel.begin_put(*_form(channel, value))
+        return put.begin(channel, *_form(channel, value)).finish
 
     # -- watching ------------------------------------------------------------------------------------------------------
 
     def subscribe(
-        self, callback: Callable[[Reading], Any], *, policy: str = "all", mask: int = DEFAULT_MASK
+        self,
+        callback: Callable[[Reading], Any] | weakref.WeakMethod[Any],
+        *,
+        policy: str = "all",
+        limit: int | None = None,
+        max_rate: float | None = None,
+        mask: MaskLike = DEFAULT_MASK,
+        skip_initial: bool = False,
     ) -> Subscription:
         """Call ``callback(reading)`` for the current value and every update, until the result is closed. *Any thread.*
 
-        :param policy: ``"all"`` in order, with a bounded queue; ``"latest"`` skips what comes while the callback is
-            busy.
-        :param mask: DBE_VALUE 1, DBE_LOG 2, DBE_ALARM 4, DBE_PROPERTY 8, added up.
+        :param policy: ``"all"`` in order, within 64 MiB; ``"latest"`` skips what comes while the callback is busy.
+        :param limit: how many may wait; what is more pushes the oldest out.
+        :param max_rate: at most so many calls a second; the newest value always arrives.
+        :param mask: which events: ``Mask.VALUE | Mask.ALARM``, a number, or letters of ``"vlap"``.
+        :param skip_initial: begin with the first update after the current value.
         """
-        return self._subscribe(callback, policy, mask)
-
-    def subscribe_runs(self, callback: Callable[[Any], Any], *, mask: int = DEFAULT_MASK) -> Subscription:
-        """Like ``subscribe``, for those who keep columns: updates that came together come as one structured array.
-
-        ``callback(rows)`` gets a numpy array with the fields value, seconds, nanoseconds, status, severity (big-endian,
-        read-only), or a list of one ``Reading`` where an update came alone.
-        """
-        return self._subscribe(callback, "all", mask, runs=True)
-
-    def _subscribe(
-        self,
-        callback: Callable[[Any], Any],
-        policy: str,
-        mask: int,
-        runs: bool = False,
-        lane: Lane | None = None,
-        on_end: Callable[[], None] | None = None,
-    ) -> Subscription:
         channel = self._open_channel()
-        self._check_callable(callback)
-        if policy not in ("all", "latest"):
-            raise BadValueError(f"'{self.pvname}': policy {policy!r} is neither 'all' nor 'latest'")
-        lane = lane or self._runtime.lanes.lane(self.pvname)
-        return subscribe(channel, callback, lane, policy, mask, runs, self._detach, on_end)
+        lanes = channel.runtime.lanes
+        make = self._maker(mask, skip_initial)
+        made = subscription.subscribe(self, callback, lanes, make, policy, limit, max_rate)
+        self._remember(made)
+        if self._closed:  # since
+            made.close()
+            self._open_channel()
+        return made
 
-    def _detach(self, subscription: Subscription) -> None:
-        """A subscription was closed; that it calls this has it hold the PV. *Any thread.*"""
-        subscription.monitor.drop(subscription)
-
-    def _check_callable(self, callback: Any) -> None:
-        if not callable(callback):
-            raise BadValueError(f"'{self.pvname}': {callback!r} is not callable")
-
-    def updates(self, timeout: float | None = None, *, policy: str = "all") -> Updates:
+    def updates(
+        self,
+        timeout: float | None = None,
+        *,
+        policy: str = "all",
+        limit: int | None = None,
+        mask: MaskLike = DEFAULT_MASK,
+    ) -> Updates:
         """An iterator over readings, from the current one on; waits at most *timeout* seconds for each."""
-        return Updates(
-            lambda put, end: self._subscribe(put, policy, DEFAULT_MASK, on_end=end), self._channel, policy, timeout
-        )
+        self._open_channel()
+        make = self._maker(mask, ends=True)
+        made = Updates(self, make, policy, limit, math.inf if timeout is None else timeout)
+        self._remember(made.hold)
+        if self._closed:  # since
+            made.close()
+            self._open_channel()
+        return made
+
+    def _maker(self, mask: MaskLike, skip_initial: bool = False, ends: bool = False) -> Callable[[Sink], Hold]:
+        """What puts a sink on the channel's monitor."""
+        return partial(Hold, self._channel, mask, skip_initial=skip_initial, ends=ends)
+
+    def _remember(self, want: Any) -> None:
+        """Have it closed with this PV."""
+        while self._wants is None:
+            made: set[Any] = set()
+            with self._channel.runtime.lock:  # nothing is allocated in here: a finalizer could come between
+                if self._wants is None:
+                    self._wants = made
+        self._wants.add(want)
+
+    def forget(self, want: Any) -> None:
+        """It has been closed; one that is not known is no error. Takes no lock. *Any thread.*"""
+        if self._wants is not None:
+            self._wants.discard(want)
 
     def wait_for(self, predicate: Callable[[Any], bool], timeout: float | None = None) -> Reading:
         """The first reading whose value satisfies *predicate*, the current one included. Sees every update.
@@ -294,77 +301,98 @@ class PV:
         """
         started = time.monotonic()
         deadline = started + (self.timeout if timeout is None else timeout)
+        channel, arrivals = self._open_channel(), Arrivals()
         last: Reading | None = None
-        with self.updates() as updates:
-            while (reading := updates.next(deadline - time.monotonic())) is not None:
+        hold: Hold | None = None
+        try:  # no ``Updates``: Ctrl-C in its finalizer could not be raised
+            hold = self._maker(DEFAULT_MASK, ends=True)(arrivals)
+            self._remember(hold)
+            hold.enter()
+            while (reading := arrivals.next(channel, deadline - time.monotonic())) is not None:
                 if predicate(reading.value):
                     return reading
                 last = reading
+            refusal = hold.monitor.refusal
+        finally:
+            arrivals.end(None)
+            if hold is not None:
+                hold.close()
+                self.forget(hold)
         waited = time.monotonic() - started
+        self._open_channel()
         if not self.connected:
-            raise self._channel.unready(waited)
-        seen = f"last value: {last}{updates.excuse}"
+            raise channel.unready(waited)
+        seen = f"last value: {last}" + (f"; {refusal}" if refusal else "")
         raise CATimeoutError(f"'{self.pvname}': condition not met in {waited:.3f} s; {seen}")
 
     # -- callbacks in pyepics' form ------------------------------------------------------------------------------------
 
-    def add_callback(self, callback: Callable[..., Any], index: int | None = None, **keywords: Any) -> int:
+    def add_callback(
+        self,
+        callback: Callable[..., Any],
+        *,
+        index: int | None = None,
+        run_now: bool = False,
+        with_ctrlvars: bool = True,
+        **keywords: Any,
+    ) -> int:
         """Call ``callback(pvname=, value=, char_value=, timestamp=, severity=, ..., cb_info=(index, pv), **keywords)``.
 
-        First with the current value, then for every update, in order, together with the connection callbacks. Returns
-        the index for ``remove_callback``. A PV with callbacks stays alive until ``close()``. *Any thread.*
+        For every update, in order, together with the connection callbacks, and once the metadata are known. A PV that
+        has a value already makes no call for it unless *run_now*. Returns the index for ``remove_callback``. A PV with
+        callbacks stays alive until ``close()``. *Any thread.*
         """
-        channel = self._open_channel()
-        self._check_callable(callback)
-        channel.want_control()
-        with self._home.pv_lock:
-            lane = self._own_lane()
-            callbacks = dict(self._callbacks or {})
-            index = max(callbacks, default=-1) + 1 if index is None else index
-            callbacks[index] = entry = _Entry(callback, keywords, self._subscription is None)
-            self._callbacks = callbacks  # copied: whoever is calling goes on with the old one
-            if self._subscription is None:
-                mask = self.auto_monitor if type(self.auto_monitor) is int else 0
-                self._subscription = self._subscribe(self._run_callbacks, "all", mask or DEFAULT_MASK, lane=lane)
-            else:
-                lane.push(self._run_newcomer, (index, entry))
-        return index
+        self._open_channel()
+        check(self.pvname, callback)
+        return self._own_callbacks().add(callback, index, run_now, with_ctrlvars, keywords)
 
     def remove_callback(self, index: int) -> None:
         """Call it no more; an unknown index is no error. A call that runs is not waited for. *Any thread.*"""
-        with self._home.pv_lock:
-            callbacks = dict(self._callbacks or {})
-            callbacks.pop(index, None)
-            self._callbacks = callbacks or None
-            if not callbacks:
-                self._end_subscription()
+        if self._callbacks is not None:
+            self._callbacks.remove(index)
 
     def clear_callbacks(self) -> None:
         """Remove all value callbacks. *Any thread.*"""
-        with self._home.pv_lock:
-            self._callbacks = None
-            self._end_subscription()
+        if self._callbacks is not None:
+            self._callbacks.clear()
 
     @property
     def callbacks(self) -> dict[int, tuple[Callable[..., Any], dict[str, Any]]]:
         """Index -> (callback, keywords): a copy."""
-        return {index: (entry.callback, entry.keywords) for index, entry in (self._callbacks or {}).items()}
+        own = self._callbacks
+        entries = {} if own is None else own.entries
+        return {index: (entry.callback, entry.keywords) for index, entry in entries.items()}
 
     def add_connection_callback(self, callback: Callable[..., Any]) -> None:
         """Call ``callback(pvname=, conn=, pv=)`` on each change, and at once if the PV is connected. *Any thread.*"""
         self._open_channel()
-        self._check_callable(callback)
-        with self._home.pv_lock:
-            lane = self._own_lane()
-        self._runtime.on_engine(self._listen, callback, lane)
+        check(self.pvname, callback)
+        self._channel.runtime.on_engine(self._own_callbacks().add_connection, callback)
 
     def add_access_callback(self, callback: Callable[..., Any]) -> None:
         """Call ``callback(read_access, write_access, pv=)`` on each change, and at once if connected. *Any thread.*"""
         self._open_channel()
-        self._check_callable(callback)
-        with self._home.pv_lock:
-            lane = self._own_lane()
-        self._runtime.on_engine(self._listen_access, callback, lane)
+        check(self.pvname, callback)
+        self._channel.runtime.on_engine(self._own_callbacks().add_access, callback)
+
+    def _own_callbacks(self) -> Callbacks:
+        """Those of this PV, from the first on; in a forked child they begin anew."""
+        channel = self._channel
+        channel.runtime.wake()
+        mask = self.auto_monitor if type(self.auto_monitor) is int else None
+        while True:
+            own = self._callbacks
+            if own is not None:
+                return own
+            made = Callbacks(self, channel, mask)
+            with channel.runtime.lock:  # nothing is allocated in here: a finalizer could come between
+                if self._callbacks is None:
+                    self._callbacks = made
+            if self._callbacks is made:
+                while not channel.join(made, channel.dependents, ahead=True):
+                    pass
+                if self._closed:  # since
+                    made.close()
 
     @property
     def _home(self) -> Home:
@@ -374,116 +402,9 @@ class PV:
     def _runtime(self) -> Runtime:
         return self._channel.runtime
 
-    def _own_lane(self) -> Lane:
-        """The lane of callbacks in pyepics' form; the parent's stay with it after a fork. *Caller holds pv_lock.*"""
-        lane = self._lane
-        if lane is None or lane.lanes is not self._runtime.lanes:
-            self._lane = lane = self._runtime.lanes.lane(self.pvname)
-            self._callbacks = self._connection_callbacks = self._access_callbacks = self._subscription = None
-        return lane
-
-    # -- engine thread -------------------------------------------------------------------------------------------------
-
-    def _listen(self, callback: Callable[..., Any], lane: Lane) -> None:
-        channel = self._channel
-        if self._closed:
-            return
-        self._connection_callbacks = [*(self._connection_callbacks or ()), callback]
-        self._listen_to(channel)
-        if channel.connected:
-            lane.push(self._call_connection, (callback, True))
-
-    def _listen_access(self, callback: Callable[..., Any], lane: Lane) -> None:
-        channel = self._channel
-        if self._closed:
-            return
-        self._access_callbacks = [*(self._access_callbacks or ()), callback]
-        self._listen_to(channel)
-        if channel.connected:
-            lane.push(self._call_access, (callback, channel.can_read, channel.can_write))
-
-    def _listen_to(self, channel: Channel) -> None:
-        if self._connection_changed not in channel.listeners:
-            channel.listeners = (*channel.listeners, self._connection_changed)
-            channel.access_listeners = (*channel.access_listeners, self._access_changed)
-
-    def _connection_changed(self, channel: Channel, connected: bool) -> None:
-        self._access_changed(channel, connected)
-        for callback in self._connection_callbacks or ():
-            self._push(self._call_connection, (callback, connected))
-
-    def _access_changed(self, channel: Channel, _connected: bool) -> None:
-        for callback in self._access_callbacks or ():
-            self._push(self._call_access, (callback, channel.can_read, channel.can_write))
-
-    def _push(self, call: Callable[[Any], None], argument: Any) -> None:
-        assert self._lane is not None  # made before the first callback
-        self._lane.push(call, argument)
-
-    # -- on a lane -----------------------------------------------------------------------------------------------------
-
-    def _call_connection(self, what: tuple[Callable[..., Any], bool]) -> None:
-        callback, connected = what
-        if not self._closed:
-            callback(pvname=self.pvname, conn=connected, pv=self)
-
-    def _call_access(self, what: tuple[Callable[..., Any], bool, bool]) -> None:
-        callback, can_read, can_write = what
-        if not self._closed:
-            callback(can_read, can_write, pv=self)
-
-    def _run_callbacks(self, reading: Reading) -> None:
-        self._delivered = reading
-        fields: dict[str, Any] | None = None
-        for index, entry in sorted((self._callbacks or {}).items()):
-            if entry.greeted and self._has(index, entry):
-                fields = fields or self._fields(reading)
-                self._call(index, entry, fields)
-
-    def _run_newcomer(self, newcomer: tuple[int, _Entry]) -> None:
-        """Give the current value, in its place among the updates, to a callback that came later than the first."""
-        index, entry = newcomer
-        entry.greeted = True
-        if self._delivered is not None and self._has(index, entry):
-            self._call(index, entry, self._fields(self._delivered))
-
-    def _has(self, index: int, entry: _Entry) -> bool:
-        return (self._callbacks or {}).get(index) is entry
-
-    def _call(self, index: int, entry: _Entry, fields: dict[str, Any]) -> None:
-        try:
-            entry.callback(**{**fields, "cb_info": (index, self), **entry.keywords})
-        except BaseException as error:  # noqa: BLE001  user code: the other callbacks of this PV are called all the same
-            assert self._lane is not None  # we are on it
-            report_error(self._lane, error)
-
-    def _fields(self, reading: Reading) -> dict[str, Any]:
-        """What a callback in pyepics' form is given."""
-        channel = self._channel
-        known = reading.with_control(reading.control or channel.control)
-        stamp = known.stamp
-        return {
-            "pvname": self.pvname,
-            "value": known.value,
-            "char_value": known.text,
-            "count": known.count,
-            "nelm": channel.count,
-            "ftype": int(channel.time_type),
-            "type": channel.time_type.name.lower(),
-            "status": int(known.status),
-            "severity": int(known.severity),
-            "timestamp": None if stamp is None else stamp.timestamp,
-            "posixseconds": None if stamp is None else stamp.timestamp_ns // 1_000_000_000,
-            "nanoseconds": None if stamp is None else stamp.nanoseconds,
-            "precision": known.precision,
-            "units": known.units,
-            "enum_strs": known.enum_strs or None,
-            **{name: getattr(known, name) for name in LIMITS},
-            "access": self.access,
-            "read_access": channel.can_read,
-            "write_access": channel.can_write,
-            "host": self.host,
-        }
+    def orphan_callbacks(self) -> None:
+        """In a forked child: they are the parent's. *The only thread.*"""
+        self._callbacks = None
 
     # -- state, from memory --------------------------------------------------------------------------------------------
 
@@ -521,7 +442,8 @@ class PV:
         monitor = self._monitor
         if monitor is not None and monitor.last is not None:
             return monitor.last
-        return self._newest if self._delivered is None else self._delivered
+        own = self._callbacks
+        return self._newest if own is None or own.delivered is None else own.delivered
 
     def _known(self) -> Reading:
         last = self._last()
@@ -599,40 +521,33 @@ class PV:
     @property
     def access(self) -> str:
         """``read/write``, ``read-only``, ``write-only`` or ``no access``."""
-        names = {(True, True): "read/write", (True, False): "read-only", (False, True): "write-only"}
-        return names.get((self.read_access, self.write_access), "no access")
+        return ACCESS.get((self.read_access, self.write_access), "no access")
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Call no callback any more, and let the server forget the channel if nobody else uses it. *Any thread.*"""
-        with self._home.pv_lock:
-            if self._closed:
-                return
-            self._closed = True
-            self._callbacks = None
-            self._end_subscription()
-        self._runtime.loop.call_soon(self._stop_listening)
-        self._leave()
-
-    def _leave(self) -> None:
-        """Give back what this PV has used. Takes no lock. *Any thread.*"""
-        if self._monitor is not None:
-            self._runtime.loop.call_soon(self._monitor.let_go)
-        self._home.names.leave(self._channel)
+        """End all that came from it, and let the server forget the channel if nobody else uses it. *Any thread.*"""
+        try:
+            del self._open  # one step in C, which only one can take
+        except AttributeError:
+            return
+        self._closed = True
+        if self._callbacks is not None:
+            self._callbacks.close()
+        for want in list(self._wants or ()):
+            want.close()
+        self._wants = None
+        self._release()
 
     disconnect = close
 
-    def _end_subscription(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            subscription.close()
-
-    def _stop_listening(self) -> None:
-        channel = self._channel
-        self._connection_callbacks = self._access_callbacks = None
-        channel.listeners = tuple(fn for fn in channel.listeners if fn != self._connection_changed)
-        channel.access_listeners = tuple(fn for fn in channel.access_listeners if fn != self._access_changed)
+    def _release(self) -> None:
+        """Give back what this PV has used. Takes no lock. *Any thread.*"""
+        monitor = self._monitor
+        if monitor is not None:
+            leave = monitor.forgo if self.auto_monitor is None else monitor.forgo_demand
+            self._runtime.loop.call_soon(leave)
+        self._home.names.leave(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -642,7 +557,7 @@ class PV:
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
-            self._leave()
+            self._release()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self.pvname, self.priority, self.auto_monitor, self.timeout, settings_of(self._lease))

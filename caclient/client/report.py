@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
+
+from caclient.client.channel import Channel
+from caclient.client.monitor import Monitor
 
 if TYPE_CHECKING:
     from caclient.client.home import Home
@@ -91,7 +94,7 @@ class Report:
         states: dict[str, int] = {}
         for channel in channels:
             states[channel.state.value] = states.get(channel.state.value, 0) + 1
-        sinks = [sink for channel in channels for monitor in channel.monitors for sink in monitor.sinks]
+        sinks: list[Any] = [sink for channel in channels for monitor in _monitors(channel) for sink in monitor.sinks]
         waiting, workers = home.runtime.lanes.depth()
         searches = home.searches
         return cls(
@@ -109,7 +112,7 @@ class Report:
             subscriptions=len(sinks),
             pending=sum(sink.pending for sink in sinks),
             dropped=sum(sink.dropped for sink in sinks),
-            callback_errors=sum(sink.errors for sink in sinks),
+            callback_errors=sum(getattr(sink, "errors", 0) for sink in sinks),
             wakeups=home.runtime.loop.wakeups,
             engine_lag=home.runtime.loop.lag,
             beacons_from=len(searches.beacons),
@@ -131,3 +134,7 @@ class Report:
             *(f"circuit {circuit}" for circuit in self.circuits),
         ]
         return "\n".join(lines)
+
+
+def _monitors(channel: Channel) -> list[Monitor]:
+    return [dependent for dependent in channel.dependents if isinstance(dependent, Monitor)]

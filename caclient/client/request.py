@@ -19,39 +19,71 @@ from caclient.protocol.runs import ReplyRun
 from caclient.protocol.status import CAStatusCode
 
 
-class Request:
-    """A read or a write whose answer somebody waits for: ``done`` turns true once, with ``reply`` or ``error`` set."""
+class Question:
+    """What has an id on a circuit until it is answered. It is told once: by ``receive``, or by ``fail``."""
 
-    __slots__ = ("done", "error", "ioid", "name", "reply", "sent_at", "signal")
+    __slots__ = ("_untold", "done", "ioid", "sent_at", "signal")
 
-    follows: ClassVar[bool] = True
+    follows: ClassVar[bool] = False
     """Its answer may be handed on from caller to caller, while others are delivered: nobody else looks at it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.ioid = -1
+    def __init__(self) -> None:
+        self._untold = True
         self.done = False
-        self.reply: Any = None
-        self.error: Exception | None = None
+        self.ioid = -1
         self.sent_at = 0.0
-        self.signal = new_signal()
+        self.signal: Any = None
 
-    def receive(self, command: Any) -> None:
+    def claim(self) -> bool:
+        """Whether this is the first who tells it: an answer may race with the end of the circuit. *Any thread.*"""
+        try:
+            del self._untold  # one step in C, which only one can take
+        except AttributeError:
+            return False
+        return True
+
+    def receive(self, item: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
-        self.reply = command
-        self._finish()
-        command.owner = None  # else it and the request hold each other, and a large payload until the next gc
+        raise NotImplementedError
 
     def fail(self, error: Exception) -> None:
         """There will be no answer, if none has come. *Any thread.*"""
-        if not self.done:
+        raise NotImplementedError
+
+
+class Request(Question):
+    """A read or a write whose answer somebody waits for: ``done`` turns true once, with ``reply`` or ``error`` set."""
+
+    __slots__ = ("error", "name", "reply")
+
+    follows: ClassVar[bool] = True
+
+    def __init__(self, name: str) -> None:
+        self._untold = True
+        self.done = False
+        self.ioid = -1
+        self.sent_at = 0.0
+        self.signal = new_signal()
+        self.name = name
+        self.reply: Any = None
+        self.error: Exception | None = None
+
+    def receive(self, item: Any) -> None:
+        """The answer came. *The thread that reads the circuit.*"""
+        if self.claim():
+            self.reply = item
+            self._finish()
+        item.owner = None  # else it and the request hold each other, and a large payload until the next gc
+
+    def fail(self, error: Exception) -> None:
+        """There will be no answer, if none has come. *Any thread.*"""
+        if self.claim():
             self.error = error
             self._finish()
 
     def _finish(self) -> None:
-        if not self.done:
-            self.done = True
-            self.signal.release()
+        self.done = True
+        self.signal.release()
 
     def exchange(self, circuit: Circuit, command: Command, deadline: float) -> Any:
         """Send, and wait until the monotonic *deadline* for the answer or what went wrong. *Any but the engine's.*"""
@@ -60,18 +92,19 @@ class Request:
         finally:
             if not self.done and self.ioid >= 0:
                 circuit.forget(self.ioid)
-        return self._result(circuit)
+        return self.result(circuit)
 
-    def wait(self, circuit: Circuit, deadline: float) -> Any:
-        """Like ``exchange`` for what has been sent before. *Any thread but the engine's.*"""
-        try:
+    def wait(self, circuit: Circuit, deadline: float) -> None:
+        """Wait for what has been sent before; that it is not answered by then is no error, and it may be waited for
+        again. *Any thread but the engine's.*"""
+        if not self.done:
             circuit.lead(self, deadline)
-        finally:
-            if not self.done:
-                circuit.forget(self.ioid)
-        return self._result(circuit)
 
-    def _result(self, circuit: Circuit) -> Any:
+    def result(self, circuit: Circuit) -> Any:
+        """The answer.
+
+        :raises CATimeoutError: if none has come.
+        """
         if self.error is not None:
             raise self.error
         if not self.done:
@@ -96,67 +129,61 @@ class SharedRequest(Request):
         self._take = take
         self.reading: Reading | None = None
 
-    def receive(self, command: Any) -> None:
+    def receive(self, item: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
-        self.reading = self._take(command)
-        super().receive(command)
+        self.reading = self._take(item)
+        super().receive(item)
 
 
-class FreshRequest:
+class FreshRequest(Question):
     """A read that nobody waits for: if no answer comes, an update or a reconnect will do."""
 
-    __slots__ = ("_take", "done", "ioid", "sent_at", "signal")
-
-    follows: ClassVar[bool] = False
+    __slots__ = ("_take",)
 
     def __init__(self, take: Callable[[Any], Any]) -> None:
+        super().__init__()
         self._take = take
-        self.done = False
-        self.signal: Any = None
-        self.ioid = -1
-        self.sent_at = 0.0
 
     def receive(self, item: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
-        if item.status.success:
+        if self.claim() and item.status.success:
             self._take(item)
 
-    def fail(self, _error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """There will be no answer."""
+        self.claim()
 
 
-class Rendezvous:
+class Rendezvous(Question):
     """A read whose answer is of no interest: it has ``call`` made where updates come in, or where the end is known."""
 
-    __slots__ = ("_call", "done", "ioid", "sent_at", "signal")
-
-    follows: ClassVar[bool] = False
+    __slots__ = ("_call",)
 
     def __init__(self, call: Callable[[], Any]) -> None:
+        super().__init__()
         self._call = call
-        self.done = False
-        self.signal: Any = None
-        self.ioid = -1
-        self.sent_at = 0.0
 
-    def receive(self, _item: Any) -> None:
+    def receive(self, item: Any) -> None:
         """The answer came. *The thread that reads the circuit.*"""
-        self._call()
+        if self.claim():
+            self._call()
 
-    def fail(self, _error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """There will be no answer, and no updates either. *Any thread.*"""
-        self._call()
+        if self.claim():
+            self._call()
 
 
 class BulkRequest:
     """Reads sent as one buffer. Answers are kept as they come, runs whole, and sorted by the caller."""
 
-    __slots__ = ("answers", "count", "done", "error", "first", "left", "sent_at", "signal")
+    __slots__ = ("_untold", "answers", "count", "done", "error", "first", "left", "sent_at", "signal")
 
     def __init__(self, count: int) -> None:
         self.answers: list[Any] = []
         self.count = self.left = count
         self.first = 0
+        self._untold = True
         self.done = count == 0
         self.error: Exception | None = None
         self.sent_at = time.monotonic()
@@ -177,9 +204,12 @@ class BulkRequest:
             self._finish()
 
     def _finish(self) -> None:
-        if not self.done:
-            self.done = True
-            self.signal.release()
+        try:
+            del self._untold  # once, as in Question
+        except AttributeError:
+            return
+        self.done = True
+        self.signal.release()
 
     def wait(self, circuit: Circuit, deadline: float) -> None:
         """Wait for all answers, or as many as come by the monotonic *deadline*. *Any thread but the engine's.*"""

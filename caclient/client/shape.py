@@ -105,5 +105,9 @@ class Shape:
         """
         most = min(wanted_count, self.count) if wanted_count else self.count
         if data_type != wanted_type or data_count > most:
-            asked = ChannelType(wanted_type).name
-            raise DecodeError(f"{ChannelType(data_type).name}[{data_count}] for {asked}[{most}]")
+            raise DecodeError(f"{_name(data_type)}[{data_count}] for {_name(wanted_type)}[{most}]")
+
+
+def _name(data_type: int) -> str:
+    """The type's name, also of what is none."""
+    return ChannelType(data_type).name if 0 <= data_type < len(LAYOUTS) else f"type {data_type}"

@@ -1,375 +1,284 @@
-"""Monitors: what the server sends for a channel, cached and handed to callbacks.
+"""Subscriptions: a callback that is given every reading of a PV, and how whoever wants updates holds on to them.
 
-A ``Monitor`` is one subscription on the wire, made again each time its channel becomes ready. It keeps the newest
-reading. ``Subscription`` is what a user holds: a callback on a lane, fed by a monitor; any number of them share one
-monitor.
-
-The wire side (``receive``) runs on the thread that reads the circuit and only files; readings of runs are built on the
-lane. A subscription's queue is bounded: what does not fit pushes the oldest out, is counted in ``dropped``, and if that
-goes on the server is asked to pause.
+A ``Hold`` is one want: it keeps the channel and its monitor until it is closed. Closing takes no lock and waits for
+nothing, so a finalizer may do it in any thread at any moment: it files a call, and the engine thread does the rest.
 """
 
 from __future__ import annotations
 
-import logging
-import math
-import threading
+import inspect
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+import weakref
+from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
-import numpy as np
 from typing_extensions import Self
 
-from caclient.client.request import FreshRequest, Rendezvous
-from caclient.dbr import ChannelType, Reading, Reason
-from caclient.engine.lanes import Lane, report_error
-from caclient.engine.sending import LATER
-from caclient.engine.signals import await_signal, new_signal
-from caclient.errors import BadValueError, CAError, CATimeoutError, DecodeError, DisconnectedError
-from caclient.protocol.commands import (
-    ErrorResponse,
-    EventAddResponse,
-    ReadNotifyRequest,
-)
-from caclient.protocol.runs import UpdateRun
+from caclient.client.channel import Channel
+from caclient.client.feed import PIECE, Feed, Sink, Stretch
+from caclient.client.monitor import Monitor, monitor_of
+from caclient.client.properties import want
+from caclient.dbr import Reading
+from caclient.dbr.mask import Mask, MaskLike
+from caclient.engine.lanes import Lanes, report_error
+from caclient.errors import BadValueError
 
-if TYPE_CHECKING:
-    from caclient.client.channel import Channel
+Policy: TypeAlias = Literal["all", "latest"]
+ReadingCallback: TypeAlias = Callable[[Reading], Any]
 
-log = logging.getLogger("caclient.subscription")
-
-DBE_VALUE: Final = 1
-DBE_LOG: Final = 2
-DBE_ALARM: Final = 4
-DBE_PROPERTY: Final = 8
-DEFAULT_MASK: Final = DBE_VALUE | DBE_ALARM
-
-AUTO_MONITOR: Final = 65_536
-"""Elements from which on a PV is not monitored unless asked for: a camera is read when it is wanted."""
-LIMIT: Final = 100_000
-"""Updates that wait for one callback at the most."""
-LIMIT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of arrays that wait for one callback at the most."""
-_PAUSE_AFTER: Final = 10_000
-"""Updates dropped by one subscription between two pauses asked of the server."""
-_SLICE: Final = 256
-"""Callbacks between two looks at the clock."""
-_SLICE_SECONDS: Final = 0.01
-
-ReadingCallback = Callable[[Reading], Any]
-RunCallback = Callable[[Any], Any]
+_LOOK: Final = 16
+"""Callbacks between two looks at the clock, where many readings came together."""
 
 
-class Monitor:
-    """One subscription on the wire, kept over reconnects, and the newest reading it brought."""
+class Hold:
+    """Keeps a sink on a channel's monitor, until it is closed; *ends*: the sink is told then."""
 
-    __slots__ = (
-        "automatic",
-        "channel",
-        "core_id",
-        "fresh",
-        "last",
-        "mask",
-        "refusal",
-        "renewed",
-        "renewing",
-        "sinks",
-        "told",
-        "users",
-    )
-
-    def __init__(self, channel: Channel, mask: int) -> None:
-        self.channel = channel
-        self.mask = mask
-        self.automatic = True
-        """Nobody has asked for updates expressly: large arrays are then left alone."""
-        self.fresh = False
-        """Whether ``last`` came on the present connection."""
-        self.users = 0
-        self.core_id: int | None = None
-        self.last: Reading | None = None
-        self.told: Reading | None = None
-        """The newest update; ``last`` may be the answer to a read that was ahead of it."""
-        self.renewing = False
-        """A value is to be told in any case, changed or not: the server has been silent."""
-        self.renewed: Reading | None = None
-        """What a read told the callbacks, until updates have caught up with it."""
-        self.refusal = ""
-        """Why there are no updates on the present connection: refused, or nonsense."""
-        self.sinks: tuple[Subscription, ...] = ()
-
-    # -- engine thread -------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Ask the server for updates, now that the channel is ready. *Engine thread.*"""
-        channel = self.channel
-        core, circuit = channel.core, channel.circuit
-        if core is None or circuit is None or self.core_id is not None:
-            return
-        if not channel.connected:
-            return  # a leader may have read the answer to the request, but the channel does not know its type yet
-        if self.automatic and not self.sinks and channel.count >= AUTO_MONITOR:
-            return
-        count = core.count_for(1 if channel.count == 1 else 0)
-        self.refusal = ""
-        try:
-            with circuit.sending(LATER) as saying:
-                self.core_id = saying.subscribe(core, channel.time_type, count, self.mask, self)
-        except CAError:
-            return  # the circuit has just gone; the channel comes back and starts this again
-        channel.pool.flush_soon(circuit)
-
-    def stop(self) -> None:
-        """Have the server send no more. *Engine thread.*"""
-        channel, core_id = self.channel, self.core_id
-        self.core_id = None
-        self.fresh = False
-        if core_id is None or channel.core is None or channel.circuit is None:
-            return
-        channel.circuit.dismiss(channel.core.unsubscribe(core_id))
-        channel.pool.flush_soon(channel.circuit)
-
-    def lost(self) -> None:
-        """The circuit has gone, and the subscription with it. *Engine thread.*"""
-        self.core_id = self.renewed = None
-        self.fresh = self.renewing = False
-        self.refusal = ""
-
-    def refresh(self) -> None:
-        """Read the value once: the server has been silent, but holds the subscription. *Engine thread.*"""
-        channel = self.channel
-        if channel.core is not None:
-            self.renewing = True
-            count = channel.core.count_for(1 if channel.count == 1 else 0)
-            self._read(channel.time_type, count, FreshRequest(self.renew))
-
-    def attach(self, sink: Subscription) -> None:
-        """Give this callback every update from now on. *Any thread.*"""
-        with self.channel.runtime.lock:
-            if not sink.closed:
-                self.sinks = (*self.sinks, sink)
-
-    def detach(self, sink: Subscription) -> None:
-        """Give it none any more. *Any thread.*"""
-        with self.channel.runtime.lock:
-            self.sinks = tuple(other for other in self.sinks if other is not sink)
-
-    def welcome(self, sink: Subscription) -> None:
-        """Attach a callback that came later than the first, with the current value ahead of the updates.
-
-        Both happen between two updates, on the thread that brings them: so the value comes once, and in its place.
-        *Engine thread.*
-        """
-
-        def meet() -> None:
-            if self.fresh and self.told is not None:
-                sink.offer(1, self.told)
-            self.attach(sink)
-
-        self._read(self.channel.native_type or ChannelType.CHAR, 1, Rendezvous(meet))
-
-    def end(self) -> None:
-        """There will be no updates any more: the context closes. *Engine thread.*"""
-        sinks, self.sinks = self.sinks, ()
-        for sink in sinks:
-            sink.end()
-
-    def orphan(self) -> int:
-        """In a forked child: the callbacks are the parent's; how many there were. *The only thread.*"""
-        sinks, self.sinks = self.sinks, ()
-        for sink in sinks:
-            sink.closed = True  # and nobody is told: that takes locks, which a thread of the parent may have held
-        return len(sinks)
-
-    def drop(self, sink: Subscription) -> None:
-        """A callback's subscription was closed. *Any thread.*"""
-        self.detach(sink)
-        self.channel.runtime.loop.call_soon(self.let_go)
-
-    def let_go(self) -> None:
-        """A user has gone; with the last, the server is asked to send no more. *Engine thread.*"""
-        channel = self.channel
-        with channel.runtime.lock:
-            self.users -= 1
-            unused = self.users == 0
-            if unused:
-                channel.monitors = tuple(other for other in channel.monitors if other is not self)
-        if unused:
-            self.stop()
-
-    def _read(self, data_type: ChannelType, count: int, request: FreshRequest | Rendezvous) -> None:
-        """Have an answer sent; if there can be none, the request fails."""
-        core, circuit = self.channel.core, self.channel.circuit
-        try:
-            if core is None or circuit is None:
-                raise DisconnectedError("not connected")
-            circuit.ask(ReadNotifyRequest(data_type, count, core.sid, 0), request)
-        except CAError as error:
-            request.fail(error)  # the circuit has just gone; the channel comes back with a value
-
-    # -- the thread that reads the circuit -----------------------------------------------------------------------------
-
-    def receive(self, item: Any) -> None:
-        """An update, a run of them, or why there is none. *The thread that reads the circuit.*"""
-        if type(item) is UpdateRun:
-            self._take_run(item)
-        elif type(item) is EventAddResponse:
-            self.take(item)
-        elif type(item) is ErrorResponse:
-            self.refusal = f"the server refused the subscription: {item.status.name}: {item.status.description}"
-            self.channel.runtime.log.push(_log_refusal, (self.channel.name, self.refusal))
-
-    def take(self, update: Any) -> None:
-        """A single update. *The thread that reads the circuit.*
-
-        Nothing happens if there is no value (no read access, or it cannot be had: access rights or the alarm tell).
-        """
-        reading = self._shared_reading(update, self._reason()) if update.status.success else None
-        if reading is not None and (self.renewed is None or not self._is_past(reading, self.renewed)):
-            self._tell(reading)
-
-    def renew(self, reply: Any) -> None:
-        """The answer to ``refresh``, unless an update has been quicker. *The thread that reads the circuit.*"""
-        reading = self._shared_reading(reply, "reconnect" if self.renewing else "update")
-        if reading is not None and (self.renewing or self.told is None or not reading.repeats(self.told)):
-            self._tell(reading)
-            self.renewed = reading
-
-    def _is_past(self, reading: Reading, renewed: Reading) -> bool:
-        """Whether an update was on its way when a read overtook it; the first that was not ends the doubt."""
-        past = reading.repeats(renewed) or _is_older(reading, renewed)
-        if not past:
-            self.renewed = None
-        return past
-
-    def _tell(self, reading: Reading) -> None:
-        self.last = self.told = reading
-        self.fresh, self.renewing = True, False
-        for sink in self.sinks:
-            sink.offer(1, reading)
-
-    def keep(self, reply: Any) -> Reading | None:
-        """Remember the answer to a read, ahead of the update that will tell the callbacks; None if it has no value.
-
-        *The thread that reads the circuit.*
-        """
-        if not reply.status.success:
-            return None
-        reading = self._shared_reading(reply, "read")
-        if self.fresh and reading is not None:  # or else nothing would bring the cache up to date again
-            self.last = reading
-        return reading
-
-    def _reason(self) -> Reason:
-        """Why there is an update now: it is the first at all, the first of this connection, or one more."""
-        if self.fresh:
-            return "update"
-        return "initial" if self.last is None else "reconnect"
-
-    def _shared_reading(self, reply: Any, reason: Reason) -> Reading | None:
-        """What many will see, so that an array cannot be written to; None, and a word in the log, if it is nonsense."""
-        try:
-            return _shared(self.channel.reading(reply, reason))
-        except DecodeError as error:
-            if not self.refusal:
-                self.refusal = str(error).removeprefix(f"'{self.channel.name}': ")
-                self.channel.runtime.log.push(_log_refusal, (self.channel.name, self.refusal))
-            return None
-
-    def _take_run(self, run: UpdateRun) -> None:
-        rows = run.rows
-        self.renewed, self.renewing = None, False
-        self.last = self.told = _shared(self.channel.readings(run.data_type, rows[-1:])[0])
-        self.fresh = True
-        for sink in self.sinks:
-            sink.offer(len(rows), run)
-
-
-class Subscription:
-    """A callback that is given every reading of a PV, in order, until ``close()``.
-
-    ``policy="all"`` queues up to 100,000 updates (64 MiB of arrays); ``policy="latest"`` keeps only the newest one
-    while the callback is busy. ``dropped`` counts what the callback was too slow for. Also a context manager. *Any
-    thread.*
-    """
-
-    __slots__ = (
-        "__weakref__",
-        "_callback",
-        "_lane",
-        "_limit",
-        "_offered",
-        "_on_close",
-        "_on_end",
-        "_pause_at",
-        "_pushed_out",
-        "_runs",
-        "_skipped",
-        "_taken",
-        "closed",
-        "monitor",
-        "policy",
-    )
+    __slots__ = ("_ends", "_open", "closed", "monitor", "sink", "skip_initial")
 
     def __init__(
         self,
-        monitor: Monitor,
-        callback: Callable[[Any], Any],
-        lane: Lane,
-        policy: str,
-        runs: bool,
-        on_close: Callable[[Subscription], None],
-        on_end: Callable[[], None] | None = None,
+        channel: Channel,
+        mask: MaskLike,
+        sink: Sink,
+        *,
+        skip_initial: bool = False,
+        ends: bool = False,
     ) -> None:
-        self.monitor = monitor
-        self._callback = callback
-        self._lane = lane
-        self._runs = runs
-        self._on_close = on_close
-        self._on_end = on_end
-        self._limit = 1 if policy == "latest" else LIMIT
-        self._offered = 0
-        self._taken = 0
-        self._pause_at = _PAUSE_AFTER
-        self.policy = policy
-        self._pushed_out = 0  # counted by the thread that reads the circuit
-        self._skipped = 0  # counted by the lane
         self.closed = False
+        self.skip_initial = skip_initial
+        self.monitor: Monitor = monitor_of(channel, mask)
+        self.sink = sink
+        self._ends = ends
+        self._open = True
+
+    def enter(self) -> None:
+        """Have the sink given the current value, and every update from then on. *Any thread.*"""
+        channel = self.monitor.channel
+        if self.monitor.mask & Mask.PROPERTY:
+            want(channel, follow=True)  # ahead of the monitor: its updates then find the metadata changed
+        runtime = channel.runtime
+        runtime.on_engine(self.monitor.enter, self)
+        if runtime.closed:  # looked at after filing: who closes it has either seen this, or is seen
+            self.close()
+            raise runtime.closed_error(channel.name)
+
+    def close(self) -> None:
+        """Want no more; closing twice is no error. Takes no lock and waits for nothing. *Any thread.*"""
+        try:
+            del self._open  # one step in C, which only one can take
+        except AttributeError:
+            return
+        self.closed = True
+        if self._ends:
+            self.sink.end(None)
+        monitor = self.monitor
+        monitor.channel.runtime.loop.call_soon(monitor.leave, self)
+
+    def orphan(self) -> None:
+        """In a forked child: it was the parent's. *The only thread.*"""
+        self.sink.end(None)
+        self.close()
+
+
+class Calls(Feed):
+    """The feed of a callback: served by a worker of the lanes, one at a time, in order.
+
+    :param gap: seconds between two calls at the least; the newest reading is never lost by that.
+    """
+
+    __slots__ = (
+        "_callback",
+        "_due",
+        "_gap",
+        "_resting",
+        "errors",
+        "lanes",
+        "last_error_logged",
+        "name",
+        "owner",
+        "stopped",
+    )
+
+    def __init__(
+        self, lanes: Lanes, name: str, callback: ReadingCallback, limit: int | None = None, gap: float = 0.0
+    ) -> None:
+        super().__init__(1 if gap else limit)
+        self.lanes = lanes
+        self.name = name
+        self._callback = callback
+        self._gap = gap
+        self._due = 0.0
+        self._resting = False
+        """A timer will see to it."""
+        self.owner: Any = None
+        """Who has to live as long as calls may come."""
+        self.errors = 0
+        self.last_error_logged = float("-inf")
+        self.stopped = False
+        """Call no more."""
+
+    def tell(self) -> None:
+        """See that a worker comes. *The thread that reads the circuit.*"""
+        if not self._resting:
+            self.lanes.schedule(self)
+
+    def end(self, why: Exception | None) -> None:
+        """There will be no more; what waits is still delivered if that was nobody's wish."""
+        owner = self.owner
+        if owner is not None:
+            owner.pv.forget(owner)
+        if why is None:
+            self.stop()
+        super().end(why)
+
+    def stop(self) -> None:
+        """Call no more, and forget what waits; what is being called is not waited for. *Any thread.*"""
+        self.stopped = True
+        self.owner = None
+        self._items.clear()
 
     @property
-    def pvname(self) -> str:
-        """The name of the PV."""
-        return self.monitor.channel.name
+    def dropped(self) -> int:
+        """Updates that were never given to the callback; what *gap* leaves out was not wanted."""
+        return self._halved if self._gap else self._pushed_out + self._halved
+
+    # -- the worker ----------------------------------------------------------------------------------------------------
+
+    def waits(self) -> bool:
+        """Whether there is something to do."""
+        return bool(self._items) and not self._resting
+
+    def serve(self, over: float) -> None:
+        """Make calls until nothing waits or the monotonic moment *over* has passed."""
+        if self._gap and self._rest():
+            return
+        items, callback = self._items, self._callback
+        while items:
+            try:
+                item = items.popleft()
+            except IndexError:  # pushed out at the last moment
+                break
+            if self.stopped:
+                items.clear()
+                break
+            if type(item) is Stretch:
+                if not self._walk(item, over):
+                    break
+            else:
+                try:
+                    callback(item)
+                except BaseException as error:  # noqa: BLE001  user code; not even SystemExit may cost others their worker
+                    report_error(self, error)
+                if time.monotonic() >= over:
+                    break
+        self.served_at = time.monotonic()
+
+    def _walk(self, stretch: Stretch, over: float) -> bool:
+        """Give the callback readings that came together; false if the time is up, and the rest has been put back."""
+        callback = self._callback
+        while len(stretch):
+            readings = stretch.take(PIECE)
+            for number, reading in enumerate(readings, 1):
+                if self.stopped:
+                    return True
+                try:
+                    callback(reading)
+                except BaseException as error:  # noqa: BLE001  user code
+                    report_error(self, error)
+                if not number % _LOOK and time.monotonic() >= over:
+                    self._items.extendleft([stretch] if len(stretch) else ())
+                    self._items.extendleft(reversed(readings[number:]))
+                    return False
+        return True
+
+    def _rest(self) -> bool:
+        """Whether it is too early for the next call; then a timer is set for it."""
+        now = time.monotonic()
+        if now < self._due:
+            self._resting = True
+            self.lanes.loop.call_at(self._due, self._rested)
+            return True
+        self._due = now + self._gap
+        return False
+
+    def _rested(self) -> None:
+        self._resting = False
+        if self._items:
+            self.lanes.schedule(self)
+
+
+class Subscription:
+    """A callback that is given every reading of a PV, in order, until ``close()``; also a context manager.
+
+    It lives until it is closed, whether or not anybody holds it, and keeps its PV. *Any thread.*
+    """
+
+    __slots__ = ("__weakref__", "_calls", "_hold", "_make", "_thinned", "_thinned_at", "callback", "pv")
+
+    def __init__(self, pv: Any, callback: ReadingCallback, calls: Calls, make: Callable[[Sink], Hold]) -> None:
+        self.pv = pv
+        self.callback = callback
+        self._calls = calls
+        self._make = make
+        self._thinned = 0
+        self._thinned_at = 0
+        self._hold: Hold | None = None
+        calls.owner = self
+        self.resume()
+
+    @property
+    def active(self) -> bool:
+        """Whether updates are wanted: neither paused, nor closed, nor ended with its context."""
+        hold = self._hold
+        return hold is not None and not hold.closed and not self._calls.ended
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed, or has ended with its context."""
+        return self._calls.stopped or self._calls.ended
 
     @property
     def pending(self) -> int:
         """Updates that wait for the callback."""
-        return max(0, self._offered - self._taken - self._pushed_out)
+        return self._calls.pending
 
     @property
     def dropped(self) -> int:
         """Updates that were never given to the callback, because newer ones pushed them out."""
-        return self._pushed_out + self._skipped
+        return self._calls.dropped
+
+    @property
+    def thinned(self) -> int:
+        """How often the server was asked meanwhile to send only the newest values, which it tells nobody."""
+        hold = self._hold
+        return self._thinned + (0 if hold is None else hold.monitor.thinned() - self._thinned_at)
 
     @property
     def errors(self) -> int:
         """How often the callback has raised."""
-        return self._lane.errors
+        return self._calls.errors
+
+    def pause(self) -> None:
+        """Want no updates until ``resume()``: none are kept, and the server need not send them."""
+        hold = self._hold
+        if hold is not None:
+            self._thinned = self.thinned
+            self._hold = None
+            hold.close()
+
+    def resume(self) -> None:
+        """Want them again, beginning with the current value; no error if it is active."""
+        if self._hold is None and not self.closed:
+            self._hold = hold = self._make(self._calls)
+            self._thinned_at = hold.monitor.thinned()
+            hold.enter()
 
     def close(self) -> None:
         """Call the callback no more; closing twice is no error. A call that runs is not waited for."""
-        if not self.closed:
-            self.closed = True
-            self._on_close(self)
-
-    def end(self) -> None:
-        """There will be no updates any more. *Engine thread.*"""
-        self.closed = True
-        if self._on_end is not None:
-            self._on_end()
+        self._calls.stop()
+        self.pause()
+        self.pv.forget(self)
 
     def __enter__(self) -> Self:
         return self
@@ -380,274 +289,84 @@ class Subscription:
         self.close()
 
     def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{self.pending} pending"
-        return f"<Subscription to {self.pvname!r}, policy {self.policy!r}, {state}, {self.dropped} dropped>"
+        state = "closed" if self.closed else "paused" if not self.active else f"{self.pending} pending"
+        return f"<Subscription to {self.pv.pvname!r}: {state}, {self.dropped} dropped>"
 
-    def offer(self, count: int, item: Any) -> None:
-        """Queue a reading, or a run of *count* updates. *The thread that reads the circuit.*"""
-        limit = self._limit
-        if type(item) is Reading:
-            limit = min(limit, _room(item))
-        jobs = self._lane.jobs
-        self._offered += count
-        while jobs and self._offered - self._taken - self._pushed_out > limit:
-            if not self._drop_oldest():
-                break
-        self._lane.push(self._dispatch, (count, item))
 
-    def _drop_oldest(self) -> bool:
-        """Whether there was one."""
-        jobs = self._lane.jobs
-        others = []
-        try:
-            while (job := jobs.popleft())[0] != self._dispatch:
-                others.append(job)  # the lane is shared with a PV's connection callbacks, which are never dropped
-        except IndexError:
-            return False  # the worker was quicker
-        finally:
-            jobs.extendleft(reversed(others))
-        self._pushed_out += job[1][0]
-        if self._pushed_out >= self._pause_at:
-            self._pause_at = self._pushed_out + _PAUSE_AFTER
-            circuit = self.monitor.channel.circuit
-            if circuit is not None:
-                circuit.pause_updates()
-        return True
+class WeakCall:
+    """A bound method that was given as a ``weakref.WeakMethod``: its subscription ends with its object."""
 
-    # -- lane ----------------------------------------------------------------------------------------------------------
+    __slots__ = ("_method", "subscription")
 
-    def _dispatch(self, what: tuple[int, Any]) -> None:
-        count, item = what
-        self._taken += count
-        if self.closed:
-            return
-        if type(item) is not UpdateRun:
-            if type(item) is list:
-                self._call_each(item)
-            else:
-                self._callback([item] if self._runs else item)
-        elif self._runs:
-            self._callback(item.rows)
+    def __init__(self, method: weakref.WeakMethod[Any]) -> None:
+        self.subscription: Subscription | None = None
+        bound = method()
+        self._method = None if bound is None else weakref.WeakMethod(bound, self._gone)
+
+    def _gone(self, _method: Any) -> None:
+        if self.subscription is not None:
+            self.subscription.close()
+
+    def __call__(self, reading: Reading) -> None:
+        bound = None if self._method is None else self._method()
+        if bound is None:
+            self._gone(None)
         else:
-            rows = item.rows[-1:] if self.policy == "latest" else item.rows
-            self._skipped += count - len(rows)
-            self._call_each(self.monitor.channel.readings(item.data_type, rows))
-
-    def _call_each(self, readings: list[Reading]) -> None:
-        callback = self._callback
-        over = time.monotonic() + _SLICE_SECONDS
-        for start in range(0, len(readings), _SLICE):
-            if start and time.monotonic() > over:
-                self._put_back(readings[start:])
-                return
-            for reading in readings[start : start + _SLICE]:
-                if self.closed:
-                    return
-                try:
-                    callback(reading)
-                except BaseException as error:  # noqa: BLE001  user code
-                    report_error(self._lane, error)
-
-    def _put_back(self, readings: list[Reading]) -> None:
-        self._taken -= len(readings)
-        self._lane.push_front(self._dispatch, (len(readings), readings))
-
-
-def monitor_of(channel: Channel, mask: int) -> Monitor:
-    """The monitor of a mask, with one user more; ``let_go`` takes the user back. *Any thread.*"""
-    with channel.runtime.lock:
-        monitor = next((monitor for monitor in channel.monitors if monitor.mask == mask), None)
-        if monitor is None:
-            monitor = Monitor(channel, mask)
-            channel.monitors = (*channel.monitors, monitor)
-        monitor.users += 1
-    return monitor
-
-
-def auto_monitor_of(channel: Channel, wanted: bool | int | None) -> Monitor | None:
-    """The monitor that keeps a PV's newest reading; None if it is not wanted. *Any thread.*"""
-    if wanted is not None and not wanted:
-        return None
-    monitor = monitor_of(channel, DEFAULT_MASK if wanted is None or wanted is True else _checked(channel, wanted))
-    if wanted is not None:
-        monitor.automatic = False
-    channel.runtime.loop.call_soon(channel.runtime.later, monitor.start)
-    return monitor
+            bound(reading)
 
 
 def subscribe(
-    channel: Channel,
-    callback: Callable[[Any], Any],
-    lane: Lane,
-    policy: str,
-    mask: int,
-    runs: bool,
-    on_close: Callable[[Subscription], None],
-    on_end: Callable[[], None] | None = None,
+    pv: Any,
+    callback: Any,
+    lanes: Lanes,
+    make: Callable[[Sink], Hold],
+    policy: str = "all",
+    limit: int | None = None,
+    max_rate: float | None = None,
 ) -> Subscription:
-    """A callback on a channel's monitor. *on_end* is called if the home closes. *Any thread.*"""
-    _checked(channel, mask)
-    runtime = channel.runtime
-    runtime.wake()
-    if runtime.closed:
-        raise runtime.closed_error(channel.name)
-    if mask & DBE_PROPERTY:
-        channel.want_control(follow=True)  # ahead of the monitor: its updates then find the metadata changed
-    monitor = monitor_of(channel, mask)
-    subscription = Subscription(monitor, callback, lane, policy, runs, on_close, on_end)
-    runtime.loop.call_soon(_attach, monitor, subscription)
-    if runtime.closed:  # looked at after filing: who closes it has either seen the subscription, or is seen
-        raise runtime.closed_error(channel.name)
+    """A subscription of a PV, whose arguments are looked at first."""
+    name = pv.pvname
+    check_callback(name, callback)
+    weak = WeakCall(callback) if isinstance(callback, weakref.WeakMethod) else None
+    gap = 0.0 if max_rate is None else 1.0 / checked_rate(name, max_rate)
+    calls = Calls(lanes, name, weak or callback, checked_limit(name, policy, limit), gap)
+    subscription = Subscription(pv, callback, calls, make)
+    if weak is not None:
+        weak.subscription = subscription
     return subscription
 
 
-def _attach(monitor: Monitor, subscription: Subscription) -> None:
-    if subscription.closed:
-        return
-    if monitor.core_id is None:
-        monitor.attach(subscription)
-        monitor.start()
-    else:
-        monitor.welcome(subscription)
+def checked_limit(name: str, policy: Any, limit: Any) -> int | None:
+    """How many may wait: the newest alone, *limit*, or as many as the bytes allow."""
+    if policy not in ("all", "latest"):
+        raise BadValueError(f"'{name}': policy {policy!r} is neither 'all' nor 'latest'")
+    if limit is not None and not (type(limit) is int and limit >= 1):
+        raise BadValueError(f"'{name}': limit {limit!r} is no number of updates from 1 on")
+    return 1 if policy == "latest" else limit
 
 
-def _checked(channel: Channel, mask: Any) -> int:
-    if not isinstance(mask, int) or not 0 < mask < 256:
-        raise BadValueError(f"'{channel.name}': event mask {mask!r} is not in 1..255")
-    return int(mask)
+def checked_rate(name: str, rate: Any) -> float:
+    """Calls a second."""
+    if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < float("inf"):
+        raise BadValueError(f"'{name}': max_rate {rate!r} is no number of calls a second")
+    return float(rate)
 
 
-class Updates:
-    """An iterator over the readings of a PV, from the current one on, until ``close()``.
+def check_callback(name: str, callback: Any) -> None:
+    """Refuse what cannot be called with a reading.
 
-    What its user is too slow for waits in a queue of the newest 100,000 (64 MiB of arrays), or with ``policy="latest"``
-    of the newest one; ``dropped`` counts what was pushed out. Also a context manager. *Any thread.*
+    :raises BadValueError: also for one whose parameters are named as pyepics names them; their number is never looked
+        at.
     """
-
-    def __init__(
-        self,
-        subscribe: Callable[[ReadingCallback, Callable[[], None]], Subscription],
-        channel: Channel,
-        policy: str,
-        timeout: float | None,
-    ) -> None:
-        self._readings: deque[Reading] = deque()
-        self._lock = threading.Lock()
-        self._waiting: list[threading.Lock] = []
-        self._channel = channel
-        self._limit = 1 if policy == "latest" else LIMIT
-        self._timeout = timeout
-        self._pushed_out = 0
-        self._subscription = subscribe(self._put, self._ended)
-
-    @property
-    def dropped(self) -> int:
-        """Updates that were pushed out by newer ones before they were taken."""
-        return self._pushed_out + self._subscription.dropped
-
-    @property
-    def excuse(self) -> str:
-        """What the server has said about sending none, as the end of a sentence."""
-        refusal = self._subscription.monitor.refusal
-        return refusal and f"; {refusal}"
-
-    def _put(self, reading: Reading) -> None:
-        limit = min(self._limit, _room(reading))
-        with self._lock:
-            while len(self._readings) >= limit:
-                self._readings.popleft()
-                self._pushed_out += 1
-            self._readings.append(reading)
-            self._wake()
-
-    def _ended(self) -> None:
-        with self._lock:
-            self._wake()
-
-    def _wake(self) -> None:
-        while self._waiting:
-            self._waiting.pop().release()
-
-    def __iter__(self) -> Iterator[Reading]:
-        return self
-
-    def __next__(self) -> Reading:
-        """The next reading.
-
-        :raises StopIteration: after ``close()``, when all have been taken.
-        :raises CATimeoutError: if none comes within the timeout.
-        :raises ContextClosedError: if none will come any more.
-        """
-        reading = self.next(self._timeout)
-        if reading is not None:
-            return reading
-        if self._subscription.closed:
-            raise StopIteration
-        raise CATimeoutError(self._nothing())
-
-    def next(self, timeout: float | None) -> Reading | None:
-        """The next reading, or None if none comes within *timeout* seconds, or after ``close()``."""
-        runtime = self._channel.runtime
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        signal = None
-        while signal is None or self._wait(signal, deadline):
-            with self._lock:
-                if self._readings:
-                    return self._readings.popleft()
-                if self._subscription.closed:
-                    break
-                signal = new_signal()
-                self._waiting.append(signal)
-        if self._subscription.closed and runtime.closed:
-            raise runtime.closed_error(self._channel.name)
-        return None
-
-    def _wait(self, signal: threading.Lock, deadline: float) -> bool:
-        try:
-            with self._channel.runtime.lanes.blocking():
-                return await_signal(signal, deadline)
-        finally:
-            with self._lock:
-                self._waiting = [other for other in self._waiting if other is not signal]
-
-    def _nothing(self) -> str:
-        waited = self._timeout or 0.0
-        if not self._channel.connected:
-            return self._channel.progress(waited)
-        return f"'{self._channel.name}': no update within {waited:g} s{self.excuse}"
-
-    def close(self) -> None:
-        """End the subscription; who waits is told."""
-        self._subscription.close()
-        self._ended()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def _shared(reading: Reading) -> Reading:
-    """The same, for many to see: an array cannot be written to."""
-    value = reading.value
-    if type(value) is np.ndarray:
-        value.flags.writeable = False
-    return reading
-
-
-def _is_older(reading: Reading, other: Reading) -> bool:
-    mine, theirs = reading.stamp, other.stamp
-    return mine is not None and theirs is not None and mine < theirs
-
-
-def _room(reading: Reading) -> int:
-    """How many readings of this size may wait for one callback."""
-    size = getattr(reading.value, "nbytes", 0)
-    return max(1, LIMIT_BYTES // size) if size else LIMIT
-
-
-def _log_refusal(what: tuple[str, str]) -> None:
-    log.warning("'%s': %s", *what)
+    if not callable(callback):
+        raise BadValueError(f"'{name}': {callback!r} is not callable")
+    function = getattr(callback, "__func__", callback)
+    if not inspect.isfunction(function):
+        return
+    code = function.__code__
+    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    if "pvname" in names or (code.co_flags & inspect.CO_VARKEYWORDS and "value" in names):
+        raise BadValueError(
+            f"'{name}': {function.__qualname__}({', '.join(names)}, ...) is named as pyepics calls it: "
+            "give it to add_callback(), or take one reading here"
+        )

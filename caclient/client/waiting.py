@@ -6,7 +6,6 @@ a callback, another worker takes its place meanwhile.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -39,9 +38,9 @@ class Latch:
         """One has come. *Any thread.*"""
         left = self._left
         left.pop()  # one step in C, so no two take the same: a lock here could be held by whom a finalizer interrupts
-        _give(self._first)
+        give(self._first)
         if not left:
-            _give(self._all)
+            give(self._all)
 
     def wait(self, runtime: Runtime, deadline: float, gather: float) -> None:
         """Wait for the last, or until so many seconds after the first, but no longer than the monotonic *deadline*."""
@@ -51,8 +50,8 @@ class Latch:
                 await_signal(self._all, min(time.monotonic() + gather, deadline))
 
 
-def _give(signal: threading.Lock) -> None:
-    """Give a signal that may have been given."""
+def give(signal: Any) -> None:
+    """Give a signal that may have been given already. *Any thread.*"""
     try:
         signal.release()
     except RuntimeError:

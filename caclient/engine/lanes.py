@@ -21,7 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from caclient.errors import ContextClosedError
 
@@ -41,6 +41,28 @@ _RELEASE: Final = 1.0
 """Seconds between two log lines for the same lane."""
 
 Job = Callable[[Any], None]
+
+
+class Turn(Protocol):
+    """What a worker serves."""
+
+    scheduled: bool
+    """A worker has it, or will: set and cleared by ``Lanes``."""
+
+    def waits(self) -> bool:
+        """Whether there is something to do."""
+
+    def serve(self, over: float) -> None:
+        """Make calls until nothing waits or the monotonic moment *over* has passed; raises nothing."""
+
+
+class Reporter(Protocol):
+    """Whose callback has raised."""
+
+    name: str
+    lanes: Lanes
+    errors: int
+    last_error_logged: float
 
 
 class Lane:
@@ -73,17 +95,39 @@ class Lane:
         """Forget what is queued. *Any thread.*"""
         self.jobs.clear()
 
+    def waits(self) -> bool:
+        """Whether there is something to do."""
+        return bool(self.jobs)
+
+    def serve(self, over: float) -> None:
+        """Make calls until nothing waits or the monotonic moment *over* has passed. *The lane's worker.*"""
+        jobs = self.jobs
+        while jobs:
+            try:
+                job, argument = jobs.popleft()
+            except IndexError:  # a producer dropped the last one to keep its bound
+                break
+            try:
+                job(argument)
+            except BaseException as error:  # noqa: BLE001  user code; not even SystemExit may leave the lane without its worker
+                report_error(self, error)
+            self.lanes.progress += 1
+            if time.monotonic() >= over or self.lanes.closed:
+                break
+
 
 class _Worker:
     """A thread and the door it waits behind."""
 
-    __slots__ = ("blocked", "door", "thread")
+    __slots__ = ("blocked", "door", "thread", "turn")
 
     def __init__(self) -> None:
         self.door = threading.Lock()
         self.door.acquire()
         self.thread: threading.Thread | None = None
         self.blocked = 0
+        self.turn: Turn | None = None
+        """What it serves."""
 
 
 class _Here(threading.local):
@@ -96,14 +140,14 @@ class Lanes:
     """All lanes of a context and the workers that serve them."""
 
     def __init__(self, loop: Loop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._lock = threading.Lock()
-        self._ready: deque[Lane] = deque()
+        self._ready: deque[Turn] = deque()
         self._idle: list[_Worker] = []
         self._workers: set[_Worker] = set()
         self._here = _Here()
         self._names = itertools.count(1)
-        self._closed = False
+        self.closed = False
         self.ending = False
         """The context is about to close: callbacks that wait for it are told so, which is no news."""
         self._watch: Timer | None = None
@@ -115,17 +159,17 @@ class Lanes:
         """A new lane; *name* appears in log lines, *bound* is how many jobs may wait."""
         return Lane(self, name, bound)
 
-    def schedule(self, lane: Lane) -> None:
+    def schedule(self, lane: Turn) -> None:
         """See that a worker takes the lane. *Any thread.*"""
         try:
             with self._lock:
-                if lane.scheduled or self._closed:
+                if lane.scheduled or self.closed:
                     return
                 lane.scheduled = True
                 self._ready.append(lane)
                 self._engage()
         except BaseException:  # Ctrl-C in a user's thread that hands out what it read
-            self._loop.call_soon(self._engage_again)
+            self.loop.call_soon(self._engage_again)
             raise
 
     @contextmanager
@@ -152,7 +196,7 @@ class Lanes:
     def close(self) -> None:
         """Serve nothing more. Workers end when their callback returns; none is waited for. *Any thread.*"""
         with self._lock:
-            self._closed = True
+            self.closed = True
             self._ready.clear()
             self._idle.clear()
             for worker in self._workers:
@@ -179,11 +223,11 @@ class Lanes:
             self._hire()
         elif self._watch is None:
             self._seen = self.progress
-            self._watch = self._loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
+            self._watch = self.loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
 
     def _engage_again(self) -> None:
         with self._lock:
-            if self._ready and not self._closed:
+            if self._ready and not self.closed:
                 self._engage()
 
     def _hire(self) -> None:
@@ -200,44 +244,48 @@ class Lanes:
         """Work waited a while: if nothing was finished meanwhile, double the workers. *Engine thread.*"""
         with self._lock:
             self._watch = None
-            if not self._ready or self._closed or self._idle:
+            if not self._ready or self.closed or self._idle:
                 return
             if self.progress == self._seen:
                 for _ in range(min(len(self._ready), max(1, len(self._workers)), _MOST - len(self._workers))):
                     self._hire()
             self._seen = self.progress
-            self._watch = self._loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
+            self._watch = self.loop.call_at(time.monotonic() + _SUSPICION, self._suspect)
 
     def _serve(self, worker: _Worker) -> None:
         self._here.worker = worker
         try:
-            lane = self._next(worker, None)
-            while lane is not None:
-                self._empty(lane)
-                lane = self._next(worker, lane)
+            while self._next(worker):
+                turn = worker.turn
+                if turn is not None:
+                    turn.serve(time.monotonic() + SLICE)
+                turn = None  # while it waits it holds nobody's callback
+                self.progress += 1
         finally:
             with self._lock:
                 self._workers.discard(worker)
 
-    def _next(self, worker: _Worker, done: Lane | None) -> Lane | None:
-        """Hand in the lane just served and take the next; None ends the worker."""
+    def _next(self, worker: _Worker) -> bool:
+        """Hand in what the worker has just served, and give it the next; false ends it."""
         while True:
             with self._lock:
-                if self._closed:
-                    return None
+                if self.closed:
+                    return False
+                done, worker.turn = worker.turn, None
                 if done is not None:
                     self._hand_in(done)
                     done = None
                 if self._ready:
-                    return self._ready.popleft()
+                    worker.turn = self._ready.popleft()
+                    return True
                 self._idle.append(worker)
                 patience = _IDLE if len(self._workers) > 1 else -1
             if not worker.door.acquire(timeout=patience) and self._retire(worker):
-                return None
+                return False
 
-    def _hand_in(self, lane: Lane) -> None:
+    def _hand_in(self, lane: Turn) -> None:
         lane.scheduled = False
-        if lane.jobs:  # looked at after the flag fell: a producer that still saw it up has queued before this line
+        if lane.waits():  # looked at after the flag fell: a producer that still saw it up has queued before this line
             lane.scheduled = True
             self._ready.append(lane)
 
@@ -249,24 +297,8 @@ class Lanes:
         worker.door.acquire()  # called back at the last moment
         return False
 
-    def _empty(self, lane: Lane) -> None:
-        jobs = lane.jobs
-        over = time.monotonic() + SLICE
-        while jobs and not self._closed:
-            try:
-                job, argument = jobs.popleft()
-            except IndexError:  # a producer dropped the last one to keep its bound
-                break
-            try:
-                job(argument)
-            except BaseException as error:  # noqa: BLE001  user code; not even SystemExit may leave the lane without its worker
-                report_error(lane, error)
-            self.progress += 1
-            if time.monotonic() >= over:
-                break
 
-
-def report_error(lane: Lane, error: BaseException) -> None:
+def report_error(lane: Reporter, error: BaseException) -> None:
     """Count and log, at most once a second for a lane, what a callback raised. *The lane's worker.*
 
     That its context was closed under it is counted only.

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from caclient.client.bulk import get_all, get_values, wait_all
+from caclient.client.get import read
 from caclient.ioc import Record
 from tests.using import context_of
 
@@ -35,7 +36,7 @@ def mixed(serve: Any) -> list[Any]:
 
 
 def test_each_reading_of_a_run_is_as_its_own_channel_has_it(mixed: list[Any]) -> None:
-    singles = [pv.channel.read(deadline()) for pv in mixed]
+    singles = [read(pv.channel, deadline()) for pv in mixed]
     assert get_all(mixed, deadline()) == singles
     values = get_values(mixed, deadline())
     for value, single in zip(values, singles, strict=True):

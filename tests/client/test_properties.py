@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from caclient import CAError, ChannelType
-from caclient.client.properties import Properties
-from caclient.client.subscription import DBE_PROPERTY
+from caclient import CAError, ChannelType, Mask
+from caclient.client.properties import Properties, want
 from caclient.dbr import ControlInfo, Metadata, encode
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
@@ -28,6 +27,11 @@ def pair(serve):
     pv = context.pv("x", auto_monitor=False)
     assert pv.wait_for_connection(PATIENCE)
     return ioc, pv
+
+
+def properties_of(channel: Any) -> Properties:
+    (found,) = [each for each in channel.dependents if isinstance(each, Properties)]
+    return found
 
 
 def on_engine(pv: Any, call: Any, *args: Any) -> None:
@@ -73,7 +77,7 @@ def test_names_of_states_change(serve):
 def test_a_callback_that_asked_for_changes_finds_them_made(pair):
     ioc, pv = pair
     heard = Recorder()
-    with pv.subscribe(lambda reading: heard(reading.units), mask=DBE_PROPERTY):
+    with pv.subscribe(lambda reading: heard(reading.units), mask=Mask.PROPERTY):
         heard.wait(1)
         ioc["x"].set_properties(units="m")
         assert heard.wait(2)[1] == "m"
@@ -98,11 +102,11 @@ def test_the_subscription_leaves_with_the_channel(pair):
 
 def test_many_who_want_them_share_one_subscription(pair):
     ioc, pv = pair
-    pv.channel.want_control(follow=True)
-    pv.channel.want_control()
+    want(pv.channel, follow=True)
+    want(pv.channel)
     assert pv.units == "mm"
-    on_engine(pv, lambda: [pv.channel.properties.ask() for _ in range(2)])
-    on_engine(pv, pv.channel.properties.start)
+    on_engine(pv, lambda: [properties_of(pv.channel).ask() for _ in range(2)])
+    on_engine(pv, lambda: properties_of(pv.channel).serve(pv.channel))
     pv.get()
     assert ioc.subscription_count() == 1
 
@@ -128,8 +132,8 @@ def test_blanks_of_a_gateway_are_believed_only_if_a_read_confirms_them(pair):
     assert pv.units == "mm"
     channel = pv.channel
     before = channel.control
-    channel.control = ControlInfo(units="furlong")
-    on_engine(pv, channel.properties.receive, update(units=b""))
+    channel.shape = channel.shape.with_control(ControlInfo(units="furlong"))
+    on_engine(pv, properties_of(channel).receive, update(units=b""))
     eventually(lambda: channel.control == before)
     ioc["x"].set_properties(units="")
     eventually(lambda: pv.units == "")
@@ -138,7 +142,7 @@ def test_blanks_of_a_gateway_are_believed_only_if_a_read_confirms_them(pair):
 def test_a_refusal_leaves_what_is_known(pair):
     _, pv = pair
     assert pv.units == "mm"
-    properties = pv.channel.properties
+    properties = properties_of(pv.channel)
     properties.receive(update(status=240, units=b"m"))
     properties.receive(SimpleNamespace(status=80))
     properties.receive(ca.EventAddResponse.from_header(Header(1, 8, CTRL, 1, 1, 1), bytes(8)))
@@ -155,15 +159,15 @@ def test_a_circuit_that_is_ending_is_not_asked(pair, monkeypatch):
     properties = Properties(channel)
     monkeypatch.setattr(channel.circuit, "ask", fail)
     monkeypatch.setattr(channel.circuit, "sending", fail)
-    on_engine(pv, properties.start)
+    on_engine(pv, properties.serve, channel)
     monkeypatch.undo()
     assert channel.control is None
-    on_engine(pv, properties.start)
+    on_engine(pv, properties.serve, channel)
     eventually(lambda: channel.control is not None)
 
 
 def test_without_a_connection_nothing_is_asked(serve):
     _, context = serve()
     channel = channel_of(context, "nowhere")
-    channel.want_control()
+    want(channel)
     assert channel.control is None

@@ -249,7 +249,7 @@ def test_a_lane_may_be_cleared_while_it_is_served(lanes):
     lane.push(lambda _: lane.clear(), None)
     lane.push(done.append, 1)
     finish(lanes.lane("other"))
-    settle(lanes._loop)
+    settle(lanes.loop)
     assert set(done) <= {1}
     finish(lane)
 
@@ -261,7 +261,7 @@ def test_a_producer_that_drops_the_last_job_is_no_error(lanes):
 
     lane = lanes.lane("one")
     lane.jobs = Vanishing([1])
-    lanes._empty(lane)
+    lane.serve(float("inf"))
     assert lane.errors == 0
 
 

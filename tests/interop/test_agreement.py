@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from caclient import DBE_PROPERTY, Context
+from caclient import Context, Mask
 from tests.interop.libca_peer import LibcaPeer
 from tests.interop.softioc import RECORDS, SoftIoc
 from tests.recorder import Recorder
@@ -162,7 +162,7 @@ def test_metadata_are_seen_to_change(own_softioc: SoftIoc, make_context: Callabl
     ai, mbbi = context.pv("t:ai"), context.pv("t:mbbi")
     heard = Recorder()
     assert (ai.units, ai.precision, mbbi.enum_strs[1]) == ("mm", 3, "Moving")
-    with ai.subscribe(lambda reading: heard(reading.units), mask=DBE_PROPERTY):
+    with ai.subscribe(lambda reading: heard(reading.units), mask=Mask.PROPERTY):
         assert heard.wait(1) == ["mm"]
         for field, text in {"ai.EGU": "furlong", "ai.PREC": "5", "mbbi.ONST": "Away"}.items():
             context.pv(f"t:{field}").put(text, wait=True)

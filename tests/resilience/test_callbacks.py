@@ -105,14 +105,14 @@ def test_callbacks_that_come_and_go_during_dispatch(server: FaultServer, connect
         index, me = cb_info
         me.remove_callback(index)
         me.remove_callback(indices[1])
-        me.add_callback(lambda value, **_: added(value))
+        me.add_callback(lambda value, **_: added(value), run_now=True)
         first(True)
 
     pv.get()
     ready = threading.Event()
-    pv.add_callback(lambda **_: ready.wait(10))
-    indices = [pv.add_callback(fn) for fn in (changes, lambda value, **_: second(value))]
-    pv.add_callback(lambda value, **_: third(value))
+    pv.add_callback(lambda **_: ready.wait(10), run_now=True)
+    indices = [pv.add_callback(fn, run_now=True) for fn in (changes, lambda value, **_: second(value))]
+    pv.add_callback(lambda value, **_: third(value), run_now=True)
     ready.set()
     third.wait_until(len)
     added.wait_until(len)
@@ -188,7 +188,7 @@ def test_a_logging_handler_that_blocks_or_uses_pvs(server: FaultServer, connect:
 
 
 def test_a_flood_keeps_memory_flat_and_the_newest_value(server: FaultServer, connect: Connect) -> None:
-    """T55: three million updates for a callback that is stuck: bounded, counted, the server is asked to pause."""
+    """T55: three million updates for a callback that is stuck: 64 MiB wait, the rest is counted, nobody else pays."""
     context = connect(server)
     release, told = threading.Event(), Told()
     pv = context.pv("y")
@@ -204,14 +204,12 @@ def test_a_flood_keeps_memory_flat_and_the_newest_value(server: FaultServer, con
     server.flood("y", 3_000_000)
     eventually(lambda: not server.flooding, timeout=50)
     eventually(lambda: pv.get() == 2_999_999.0, timeout=20)
-    assert resident() - before < 60_000_000  # 3 million readings are 600 MB
-    assert subscription.dropped > 2_000_000
-    assert subscription.pending <= 102_000
-    assert context.report().circuits[0].pauses
-    assert server.of(ca.EventsOffRequest)
+    assert resident() - before < 120_000_000  # 3 million readings are 600 MB
+    assert subscription.dropped > 1_000_000
+    assert subscription.dropped + subscription.pending == 3_000_000
+    assert not server.of(ca.EventsOffRequest)
     release.set()
     eventually(lambda: told.items and told.items[0].value == 2_999_999.0)
-    server.wait_until(lambda: len(server.of(ca.EventsOnRequest)) == len(server.of(ca.EventsOffRequest)))
 
 
 def test_a_flood_of_arrays_keeps_memory_flat(serve: Serve, connect: Connect) -> None:
@@ -224,7 +222,7 @@ def test_a_flood_of_arrays_keeps_memory_flat(serve: Serve, connect: Connect) -> 
     before = resident()
     for n in range(300):
         server["camera"].post(np.full(125_000, float(n + 1)))
-        eventually(lambda n=n: (last := subscription.monitor.last) is not None and last.value[0] == n + 1)
+        eventually(lambda n=n: (last := pv._monitor.last) is not None and last.value[0] == n + 1)
     assert resident() - before < 150_000_000
     assert subscription.dropped >= 300 - 70
     release.set()

@@ -72,8 +72,8 @@ class Stage:
         assert circuit.reader.relay._followers == set(), where
         assert not circuit.reader.relay._lock._is_owned(), where
         assert circuit.reader.relay.threads == {}, where
-        home = self.context._home
-        for lock in (home.runtime.lock, home.pv_lock, home.runtime.lanes._lock):
+        runtime = self.context._home.runtime
+        for lock in (runtime.lock, runtime.lanes._lock):
             assert lock.acquire(timeout=PATIENCE), where
             lock.release()
         self.put(wait=True, timeout=PATIENCE)
@@ -103,7 +103,7 @@ def stage() -> Iterator[Stage]:
 def sweep(stage: Stage, operation: Callable[[], None]) -> int:
     """Strike an operation at each place in turn; how many there were."""
     number = 0
-    monitor = stage.watched.channel.monitors[0]
+    monitor = stage.watched._monitor
     for strike in each_strike():
         stage.walk.post(stage.walk.value + 1.0)
         monitor.sinks = monitor.sinks[:1]  # a subscription that was just being made or closed may be left over
