@@ -446,7 +446,7 @@ def test_a_pv_that_was_never_connected(serve):
     assert repr(pv) == "<PV 'nowhere': searching>"
     assert not pv.wait_for_connection()
     for use in (pv.get, pv.read, lambda: pv.put(1), lambda: pv.value, lambda: pv.severity, lambda: pv.units):
-        with pytest.raises(CATimeoutError, match=r"'nowhere' not connected after 0.0.. s: .*searche"):
+        with pytest.raises(CATimeoutError, match=r"'nowhere' not connected after \d\.\d+ s: .*searche"):
             use()
     with pytest.raises(CATimeoutError, match="'nowhere' not connected"):
         pv.begin_put(1)
@@ -672,7 +672,7 @@ def test_a_bad_newcomer_does_no_harm(pair, caplog):
     pv.add_callback(lambda: None)  # takes no keywords
     ioc["x"].post(2.0)
     assert heard.wait(2) == [1.0, 2.0]
-    assert "unexpected keyword argument" in caplog.text
+    eventually(lambda: "unexpected keyword argument" in caplog.text)
 
 
 @pytest.mark.parametrize("add", ["add_callback", "add_connection_callback", "add_access_callback", "subscribe"])
