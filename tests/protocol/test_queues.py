@@ -9,7 +9,7 @@ from caclient.protocol.queues import NOWHERE, Calendar, Queue, SearchName
 
 
 def names(count, size=32):
-    return [SearchName(cid, f"n{cid}", size) for cid in range(count)]
+    return [SearchName(cid, f"n{cid}", bytes(size)) for cid in range(count)]
 
 
 def file(calendar, moment, *filed):
