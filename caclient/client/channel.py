@@ -20,7 +20,6 @@ from caclient.dbr import LAYOUTS, ChannelType, ControlInfo, TimeStamp
 from caclient.engine.circuit import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
-from caclient.engine.sending import LATER
 from caclient.engine.signals import new_signal
 from caclient.engine.sockets import Address
 from caclient.errors import AccessDeniedError, CAError, CATimeoutError, DisconnectedError, LocalProtocolError
@@ -34,13 +33,13 @@ from caclient.protocol.commands import (
     ErrorResponse,
     ServerDisconnResponse,
 )
+from caclient.protocol.creations import LASTING, pause
+from caclient.protocol.crowds import Made
 
 log = logging.getLogger("caclient.channel")
 
 _REFUSED: Final = 5.0
 """Seconds before a name is searched again that a server has answered for but would not create."""
-_FORGETTING: Final = 0.1
-"""Seconds before a channel is asked for again on a circuit whose server has yet to confirm that it forgot it."""
 _SLOW: Final = 1.0
 """Seconds that a server has to make a channel before another one that answers for the name is tried."""
 _HUNG: Final = 2.0
@@ -96,12 +95,14 @@ class Dependent(Protocol):
 class Ride:
     """What is true of a channel on one circuit only. Whoever takes it once has a consistent set, in any thread."""
 
-    __slots__ = ("_partings", "can_read", "can_write", "channel", "circuit", "core", "count", "data_type", "sid")
+    __slots__ = ("_partings", "can_read", "can_write", "channel", "cid", "circuit", "core", "count", "data_type", "sid")
 
     def __init__(self, channel: Channel, circuit: Circuit) -> None:
         self.channel = channel
         self.circuit = circuit
         self.core: ClientChannel | None = None
+        self.cid = 0
+        """The channel's number on this circuit, not that of its search."""
         self.sid = -1
         self.data_type = 0
         """With ``count``: how to ask for all there is."""
@@ -114,6 +115,16 @@ class Ride:
     def over(self) -> bool:
         """Whether the channel has left the circuit. *Any thread.*"""
         return self.channel.ride is not self
+
+    @property
+    def name(self) -> str:
+        """The channel's."""
+        return self.channel.name
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the server is still to be asked for the channel."""
+        return self.core is None and self.channel.ride is self
 
     def await_end(self, deadline: float) -> bool:
         """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
@@ -135,6 +146,7 @@ class Ride:
         """The channel has left; *clear*: the server is to forget it. *Engine thread.*"""
         channel, circuit = self.channel, self.circuit
         circuit.riders.pop(self, None)
+        circuit.creations.forget(self)
         if clear and self.sid >= 0:
             self._clear(self.sid)
         channel.pool.maybe_idle(circuit)
@@ -145,7 +157,7 @@ class Ride:
             give(signal)
 
     def _clear(self, sid: int) -> None:
-        self.circuit.dismiss(ClearChannelRequest(sid, self.channel.cid))
+        self.circuit.dismiss(ClearChannelRequest(sid, self.cid))
         self.channel.pool.flush_soon(self.circuit)
 
     # -- what the circuit tells ----------------------------------------------------------------------------------------
@@ -156,6 +168,8 @@ class Ride:
 
     def _receive(self, command: Any) -> None:
         kind = type(command)
+        if kind in _ANSWERS:
+            self.circuit.creations.answered(self)
         if kind in _ENDINGS and command.orphans:
             error = DisconnectedError(f"{self.circuit.name} removed the channel")
             for owner in command.orphans:
@@ -165,6 +179,26 @@ class Ride:
         elif kind is CreateChanResponse:  # nobody waits for it any more: it must not stay there
             self._clear(command.sid)
             self.channel.pool.maybe_idle(self.circuit)
+
+    def asked_for(self, core: ClientChannel) -> None:
+        """The server has been asked for the channel."""
+        self.core = core
+        self.cid = core.cid
+        if not self.over:
+            self.channel.asked_for()
+
+    def made(self, made: Made) -> None:
+        """The server has made the channel: what is else said by two commands."""
+        if not self.over:
+            self.channel.made(self, made.sid, made.data_type, made.data_count, made.access_rights)
+        else:  # nobody waits for it any more: it must not stay there
+            self._clear(made.sid)
+            self.channel.pool.maybe_idle(self.circuit)
+
+    def creation_overdue(self) -> None:
+        """The server answers, but not to the request for this channel."""
+        if not self.over:
+            self.channel.creation_overdue()
 
     def circuit_open(self) -> None:
         """TCP is up: ask for the channel."""
@@ -206,6 +240,7 @@ class Channel:
         "readable",
         "ride",
         "runtime",
+        "setbacks",
         "shape",
         "since",
         "state",
@@ -231,6 +266,8 @@ class Channel:
         """What its answers look like, also after the server has gone; None before the first connection."""
         self.address: Address | None = None
         self.note = ""
+        self.setbacks = 0
+        """How often in a row it was lost, or not made, by servers that were there."""
         self.puts = 0
         """Puts sent by this process."""
         self.puts_read = 0
@@ -455,19 +492,27 @@ class Channel:
             circuit.doubt_for(_HUNG)
 
     def circuit_open(self) -> None:
-        """TCP is up: ask for the channel."""
+        """TCP is up: ask for the channel, with all others that are to be asked for just now."""
         ride = self.ride
-        if self.state is not State.CONNECTING or ride is None:
-            return
-        circuit = ride.circuit
-        if self.cid in circuit.core.channels:
-            self._drop(f"{circuit.name} has not forgotten it yet", _FORGETTING)
-            return
-        self._move(State.CREATING)
-        ride.core = core = ClientChannel(self.name, circuit.core, cid=self.cid, owner=ride)
-        with circuit.sending(LATER) as saying:
-            saying.send(core.create())
-        self.pool.flush_soon(circuit)
+        if self.state is State.CONNECTING and ride is not None:
+            self.pool.create_soon(ride.circuit, ride)
+
+    def asked_for(self) -> None:
+        """The server has been asked for the channel."""
+        if self.state is State.CONNECTING:
+            self._move(State.CREATING)
+
+    def creation_overdue(self) -> None:
+        """The server answers, but not to this request: perhaps it was lost on its way, or another server has it."""
+        self._drop(f"{self.circuit_name} did not answer the request for the channel", self._setback())
+
+    def _setback(self) -> float:
+        """Seconds to wait before the name is searched: none at first, then longer, until a channel lasts."""
+        if self.state is State.READY and time.monotonic() - self.since >= LASTING:
+            self.setbacks = 0
+        wait = pause(self.setbacks)
+        self.setbacks += 1
+        return wait
 
     def circuit_closed(self, reason: str) -> None:
         """The circuit is gone: search again."""
@@ -506,7 +551,7 @@ class Channel:
         elif kind is CreateChFailResponse:
             self._drop(f"{self.circuit_name} answered the search but would not create the channel", _REFUSED)
         elif kind is ServerDisconnResponse:
-            self._drop(f"{self.circuit_name} removed the channel", 0.0)
+            self._drop(f"{self.circuit_name} removed the channel", self._setback())
         elif kind is ErrorResponse:
             refused = f"puts refused by {self.circuit_name}"
             self.runtime.log.push(_log_write_failure, (self.name, command.status), refused)
@@ -523,13 +568,21 @@ class Channel:
 
     def _created(self, command: CreateChanResponse) -> None:
         ride = self.ride
-        if ride is None or ride.core is None:
-            return
+        if ride is not None and ride.core is not None:
+            self._ready(ride, command.sid, command.type_field, command.data_count)
+
+    def made(self, ride: Ride, sid: int, data_type: int, data_count: int, rights: int) -> None:
+        """The server has made it on the present ride, with these rights."""
+        ride.can_read, ride.can_write = bool(rights & 1), bool(rights & 2)
+        self._ready(ride, sid, data_type, data_count)
+
+    def _ready(self, ride: Ride, sid: int, data_type: int, data_count: int) -> None:
         self.finder.settle(self)
-        self.pool.created(ride.circuit)
-        ride.sid = command.sid
-        shape = self._shaped(LAYOUTS[command.type_field].data_type, command.data_count)
+        ride.circuit.served = True
+        ride.sid = sid
+        shape = self._shaped(LAYOUTS[data_type].data_type, data_count)
         ride.data_type = int(shape.time_type)
+        assert ride.core is not None
         ride.count = ride.core.count_for(1 if shape.count == 1 else 0)
         if self.state is State.CREATING:
             self._become_ready()
@@ -611,7 +664,10 @@ class Channel:
             dependent.orphan()
 
     def _release_waiters(self) -> None:
-        with self.runtime.lock:
+        lock = self.runtime.lock
+        if not self.waiters and not lock.locked():
+            return  # who comes from now on sees the new state; who might not have, holds the lock
+        with lock:
             waiters, self.waiters = self.waiters, ()
         for signal in waiters:
             signal.release()
@@ -619,6 +675,8 @@ class Channel:
 
 _UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
 _SETTLED: Final = (State.READY, State.CLOSED)
+_ANSWERS: Final = (CreateChanResponse, CreateChFailResponse)
+"""What a server says to the request for a channel."""
 _ENDINGS: Final = (ServerDisconnResponse, CreateChFailResponse, ClearChannelResponse)
 """What ends a channel for good on its circuit, with all that was asked through it."""
 

@@ -19,7 +19,7 @@ def send(channel: Channel, data_type: int, count: int, data: Any, deadline: floa
     while True:
         ride = _writable(channel, deadline)
         try:
-            ride.circuit.post(WriteRequest(data, data_type, count, ride.sid, channel.cid), deadline)
+            ride.circuit.post(WriteRequest(data, data_type, count, ride.sid, ride.cid), deadline)
         except BadValueError as error:
             raise BadValueError(f"'{channel.name}': {error}") from None
         except DisconnectedError as error:

@@ -32,10 +32,12 @@ from caclient.engine.reader import Reader, errno_name
 from caclient.engine.sending import AT_ONCE, LATER, Sending
 from caclient.engine.sockets import Address, tcp_socket
 from caclient.engine.watch import Watch
-from caclient.errors import CAError, DisconnectedError
+from caclient.errors import CAError, DisconnectedError, LocalProtocolError
+from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
 from caclient.protocol.command import CLIENT, Command
 from caclient.protocol.commands import EchoRequest, EchoResponse, EventsOffRequest, EventsOnRequest
+from caclient.protocol.crowds import CreatedRun, Made
 from caclient.protocol.liveness import PROBE
 
 _PAUSE: Final = 0.1
@@ -67,6 +69,27 @@ class Rider(Protocol):
 
     def circuit_responsive(self) -> None:
         """It answers again."""
+
+
+class Creator(Protocol):
+    """Who wants a channel."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it is still wanted, and was not asked for yet."""
+
+    def asked_for(self, core: ClientChannel) -> None:
+        """The server was asked for it."""
+
+    def made(self, made: Made) -> None:
+        """The server has made it."""
+
+    def creation_overdue(self) -> None:
+        """It was neither made nor refused in time."""
 
 
 class Circuit(Sending):
@@ -222,6 +245,23 @@ class Circuit(Sending):
         """Tell the server what is (not) needed any more, also while it is unresponsive. A ``flush`` is to follow."""
         self._tell(command, LATER)
 
+    def create(self, askers: Sequence[Creator]) -> None:
+        """Ask for channels, all at once. Where that cannot be said the circuit is about to end, which riders hear."""
+        failed = None
+        with self.lock:
+            if not self.up:
+                return
+            try:
+                channels, buffer = self.core.send_creates([(asker.name, asker) for asker in askers])
+            except LocalProtocolError:  # it was found broken just now
+                return
+            self._outbox.put((buffer,))
+            failed = self.closing(AT_ONCE)
+        self.closed(failed)
+        self.creations.ask_all(askers)
+        for asker, channel in zip(askers, channels, strict=True):
+            asker.asked_for(channel)
+
     def echo(self) -> None:
         """Ask the server for a sign of life."""
         self._tell(EchoRequest(), AT_ONCE)
@@ -298,11 +338,22 @@ class Circuit(Sending):
         for rider in list(self.riders):
             rider.circuit_responsive()
 
-    def _unowned(self, command: Command) -> None:
+    def _made(self, run: CreatedRun) -> None:
+        """Channels by the thousand; one that fails must not cost the others their server."""
+        self.creations.answered_all([made.owner for made in run.made])
+        for made in run.made:
+            try:
+                made.owner.made(made)
+            except Exception as error:  # noqa: BLE001
+                self._loop.report(error)
+
+    def _unowned(self, command: Any) -> None:
         if self.state is State.CLOSED:
             return
         if type(command) is EchoResponse:
             self.watch.echo_answered()
+        elif type(command) is CreatedRun:
+            self._made(command)
         else:
             self._on_command(self, command)
 

@@ -8,6 +8,7 @@ All methods run on the engine thread.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from typing import Protocol
 
 from caclient.engine.loop import Loop, Timer
@@ -48,16 +49,23 @@ class CreationWatch:
     def __len__(self) -> int:
         return len(self._creations)
 
-    def ask(self, rider: Asking) -> None:
-        """The channel is asked for now."""
+    def ask_all(self, riders: Iterable[Asking]) -> None:
+        """Their channels are asked for now."""
         now = time.monotonic()
-        self._creations.ask(rider, now)
-        if self._timer is None:
+        for rider in riders:
+            self._creations.ask(rider, now)
+        if self._timer is None and self._running:
             self._timer = self._loop.call_at(now + PATIENCE, self._check)
 
     def answered(self, rider: Asking) -> None:
         """It is made, or refused."""
         self._creations.answered(rider, time.monotonic())
+
+    def answered_all(self, riders: Iterable[Asking]) -> None:
+        """The same of many."""
+        now = time.monotonic()
+        for rider in riders:
+            self._creations.answered(rider, now)
 
     def forget(self, rider: Asking) -> None:
         """Nobody waits for it any more; one that is not waited for is no error."""

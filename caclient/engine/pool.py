@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from caclient.config import Config
-from caclient.engine.circuit import Circuit, State
+from caclient.engine.circuit import Circuit, Creator, State
 from caclient.engine.runtime import Runtime
 from caclient.engine.sockets import Address
 from caclient.protocol.beacons import Verdict
@@ -66,6 +66,7 @@ class Pool:
         self._on_gone = on_gone
         self._failures: dict[Address, _Failure] = {}
         self._dirty: set[Circuit] = set()
+        self._wanted: dict[Circuit, list[Creator]] = {}
         self._leaving: set[Circuit] = set()
         """Those that nobody uses any more, whose servers have yet to take what was put."""
         self._on_done: Callable[[], None] | None = None
@@ -94,6 +95,17 @@ class Pool:
     def all(self) -> list[Circuit]:
         """The circuits there are. *Any thread.*"""
         return list(self.circuits.values())
+
+    def create_soon(self, circuit: Circuit, asker: Creator) -> None:
+        """Ask for a channel, together with all others that are found in the same go."""
+        if not self._wanted:
+            self._runtime.loop.call_soon(self._create)
+        self._wanted.setdefault(circuit, []).append(asker)
+
+    def _create(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        for circuit, askers in wanted.items():
+            circuit.create([asker for asker in askers if asker.waiting])
 
     def flush_soon(self, circuit: Circuit) -> None:
         """Write what was queued, after the commands at hand have all been served."""
@@ -153,6 +165,7 @@ class Pool:
         self._at = {}
         self._failures = {}
         self._dirty = set()
+        self._wanted = {}
         self._leaving = set()
 
     # -- patience ------------------------------------------------------------------------------------------------------
@@ -176,10 +189,6 @@ class Pool:
             for address, failed in list(self._failures.items())
             if address not in serving and failed.until > since
         }
-
-    def created(self, circuit: Circuit) -> None:
-        """A channel was made there."""
-        circuit.served = True
 
     def beacon(self, address: Address, verdict: Verdict) -> None:
         """A server was heard: it may be tried again if it is new, and its circuits are told."""

@@ -40,7 +40,6 @@ from caclient.engine.sending import Asker, Sending
 from caclient.engine.signals import await_signal
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.command import Command
-from caclient.protocol.crowds import CreatedRun
 
 _CHUNK: Final = 65_536
 """Bytes read at a time: no more, for larger buffers are mapped anew by the C library, which takes as long as a read."""
@@ -436,11 +435,7 @@ class Reader:
     def _deliver(self, items: Iterable[Any]) -> None:
         """Hand items to their owners, each once, whoever closes the circuit meanwhile. *Caller holds the seat.*"""
         undelivered = self._undelivered
-        for item in items:
-            if type(item) is CreatedRun:
-                undelivered.extend(item.commands())
-            else:
-                undelivered.append(item)
+        undelivered.extend(items)
         while undelivered:
             try:
                 self._delivering = item = undelivered.popleft()

@@ -70,16 +70,6 @@ class CreatedRun:
     def __len__(self) -> int:
         return len(self.made)
 
-    def commands(self) -> Iterator[Command]:
-        """The same as single commands, each with its owner."""
-        for owner, sid, data_type, count, rights in self.made:
-            for command in (
-                _command(AccessRightsResponse, 0, 0, 0, rights),
-                _command(CreateChanResponse, data_type, count, 0, sid),
-            ):
-                command.owner = owner
-                yield command
-
 
 def find_pairs(data: bytes, offset: int) -> Pairs | None:
     """The pairs that begin at `offset`; None if they are too few."""

@@ -12,9 +12,12 @@ import pytest
 
 from caclient.engine import circuit as circuit_module, creations as creations_module
 from caclient.engine.circuit import Circuit, State
-from caclient.errors import DisconnectedError
+from caclient.errors import DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.commands import (
+    AccessRightsResponse,
+    CreateChanRequest,
+    CreateChanResponse,
     EchoRequest,
     EchoResponse,
     EventsOffRequest,
@@ -116,7 +119,7 @@ def test_a_channel_that_is_not_made_is_noticed_and_the_server_asked_for_a_sign_o
     peer.say(VersionResponse(13))
     until(loop, lambda: made.circuit.bytes_in)
     asking = Asking()
-    on_engine(loop, made.circuit.creations.ask, asking)
+    on_engine(loop, made.circuit.creations.ask_all, [asking])
     monkeypatch.setattr(creations_module, "time", SimpleNamespace(monotonic=lambda: 1e9))
     on_engine(loop, made.circuit.creations._check)
     monkeypatch.undo()
@@ -129,11 +132,97 @@ def test_who_accepts_connections_and_says_nothing_is_no_server(make, loop, peer,
     made = make(peer.address)
     peer.accept()
     made.rider.hears()
-    on_engine(loop, made.circuit.creations.ask, object())
+    on_engine(loop, made.circuit.creations.ask_all, [object()])
     monkeypatch.setattr(creations_module, "time", SimpleNamespace(monotonic=lambda: 1e9))
     on_engine(loop, made.circuit.creations._check)
     monkeypatch.undo()
     assert made.rider.hears() == "closed: the server accepts connections, but said nothing for 5 s"
+
+
+class Wanted:
+    """Who wants a channel."""
+
+    name = "x"
+    waiting = True
+
+    def __init__(self):
+        self.cores, self.news, self.overdue = [], [], 0
+
+    def asked_for(self, core):
+        self.cores.append(core)
+
+    def made(self, made):
+        self.news.append(made)
+
+    def creation_overdue(self):
+        self.overdue += 1
+
+
+def test_channels_found_together_are_asked_for_and_made_together(make, loop, peer):
+    made = make(peer.address)
+    peer.accept()
+    made.rider.hears()
+    wanted = [Wanted() for _ in range(20)]
+    on_engine(loop, made.circuit.create, wanted)
+    assert [len(each.cores) for each in wanted] == [1] * 20
+    requests = [peer.hear(CreateChanRequest) for _ in wanted]
+    peer.say(
+        *(
+            command
+            for request in requests
+            for command in (
+                AccessRightsResponse(request.cid, 1),
+                CreateChanResponse(6, 3, request.cid, request.cid + 70),
+            )
+        )
+    )
+    until(loop, lambda: all(each.news for each in wanted))
+    assert {each.news[0].owner for each in wanted} == set(wanted)
+    assert wanted[0].news[0][1:] == (wanted[0].cores[0].sid, 6, 3, 1)
+    assert len(made.circuit.creations) == 0
+
+
+def test_one_that_fails_does_not_cost_the_others_their_channel(make, loop, peer, errors):
+    class Failing(Wanted):
+        def made(self, made):
+            raise RuntimeError("an error of ours")
+
+    made = make(peer.address)
+    peer.accept()
+    made.rider.hears()
+    wanted = [Failing(), *(Wanted() for _ in range(9))]
+    on_engine(loop, made.circuit.create, wanted)
+    for _ in wanted:
+        peer.heard.append(peer.hear(CreateChanRequest))
+    said = [
+        command
+        for request in peer.heard
+        for command in (AccessRightsResponse(request.cid, 1), CreateChanResponse(6, 3, request.cid, request.cid + 70))
+    ]
+    peer.heard.clear()
+    peer.say(*said)
+    until(loop, lambda: all(each.news for each in wanted[1:]))
+    assert [str(error) for error in errors] == ["an error of ours"]
+    errors.clear()
+
+
+def test_on_a_stream_that_was_found_broken_just_now_nothing_is_asked_for(make, loop, peer):
+    """And nothing is an internal error: the circuit is about to end, which everybody hears."""
+    made = make(peer.address)
+    peer.accept()
+    made.rider.hears()
+    wanted = Wanted()
+
+    def break_and_create():
+        with pytest.raises(RemoteProtocolError):
+            made.circuit.core.receive(b"\0\xff" + bytes(14))
+        made.circuit.create([wanted])
+
+    on_engine(loop, break_and_create)
+    assert wanted.cores == []
+    on_engine(loop, made.circuit.close, "a test")
+    on_engine(loop, made.circuit.create, [wanted])
+    assert wanted.cores == []
 
 
 def test_a_connection_that_is_too_slow_is_given_up(make, loop):

@@ -70,7 +70,7 @@ def watch(loop, circuit):
 
 def test_a_server_that_never_said_a_word_is_no_server(loop, circuit, watch):
     rider = Rider()
-    watch.ask(rider)
+    watch.ask_all([rider])
     loop.go_to(100.0 + PATIENCE)
     assert circuit.told == [("the server accepts connections, but said nothing for 5 s", True)]
     assert not rider.overdue  # it hears of the end of the circuit
@@ -79,8 +79,8 @@ def test_a_server_that_never_said_a_word_is_no_server(loop, circuit, watch):
 def test_one_that_answers_others_is_asked_for_a_sign_of_life_and_the_channel_told(loop, circuit, watch):
     circuit.bytes_in = 16
     slow, quick = Rider(), Rider()
-    watch.ask(slow)
-    watch.ask(quick)
+    watch.ask_all([slow])
+    watch.ask_all([quick])
     watch.answered(quick)
     loop.go_to(100.0 + PATIENCE)
     assert (slow.overdue, quick.overdue) == (1, 0)
@@ -92,19 +92,19 @@ def test_one_that_answers_others_is_asked_for_a_sign_of_life_and_the_channel_tol
 def test_thousands_of_requests_have_one_timer(loop, watch):
     riders = [Rider() for _ in range(1000)]
     for rider in riders:
-        watch.ask(rider)
+        watch.ask_all([rider])
     assert len(loop.timers) == 1
     for rider in riders:
         watch.answered(rider)
     loop.go_to(100.0 + PATIENCE)
     assert loop.timers == []
-    watch.ask(riders[0])
+    watch.ask_all([riders[0]])
     assert len(loop.timers) == 1
 
 
 def test_who_has_left_is_not_told(loop, circuit, watch):
     rider = Rider()
-    watch.ask(rider)
+    watch.ask_all([rider])
     watch.forget(rider)
     watch.forget(rider)
     loop.go_to(100.0 + PATIENCE)
@@ -114,9 +114,9 @@ def test_who_has_left_is_not_told(loop, circuit, watch):
 def test_it_looks_again_when_the_next_is_due(loop, circuit, watch):
     circuit.bytes_in = 16
     first, second = Rider(), Rider()
-    watch.ask(first)
+    watch.ask_all([first])
     loop.now = 102.0
-    watch.ask(second)
+    watch.ask_all([second])
     loop.go_to(100.0 + PATIENCE)
     assert (first.overdue, second.overdue) == (1, 0)
     loop.go_to(102.0 + PATIENCE)
@@ -125,7 +125,7 @@ def test_it_looks_again_when_the_next_is_due(loop, circuit, watch):
 
 def test_after_the_end_nobody_is_told(loop, circuit, watch):
     watch.stop()
-    watch.ask(Rider())
+    watch.ask_all([Rider()])
     loop.go_to(1e6)
     watch.stop()
     assert circuit.told == []

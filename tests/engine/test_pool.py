@@ -164,7 +164,7 @@ def test_a_connection_that_lasted_is_forgiven(made, peer, monkeypatch):
     monkeypatch.setattr(module, "_LASTING", 0.0)
     circuit, rider = made.ride(peer.address)
     assert rider.hears() == "open"
-    made.on_engine(made.pool.created, circuit)
+    made.on_engine(setattr, circuit, "served", True)
     until(made.loop, lambda: circuit.served)
     made.on_engine(circuit.close, "a test")
     assert rider.hears() == "closed: a test"

@@ -21,7 +21,7 @@ from caclient.protocol.commands import (
     VersionRequest,
     VersionResponse,
 )
-from caclient.protocol.crowds import MIN_PAIRS, CreatedRun, Made, create_requests, find_pairs
+from caclient.protocol.crowds import MIN_PAIRS, CreatedRun, create_requests, find_pairs
 
 
 def client(channels: int = 0) -> VirtualCircuit:
@@ -86,13 +86,6 @@ def test_pairs_become_one_item() -> None:
     assert item.owner is None
     assert item.made[4] == ("owner 4", 104, 4, 1, 0)
     assert circuit.channels_sid[104].name == "x4"
-
-
-def test_the_item_as_single_commands() -> None:
-    rights, created = CreatedRun([Made("me", 7, 6, 3, 1)]).commands()
-    assert (type(rights), rights.owner, int(rights.access_rights)) == (AccessRightsResponse, "me", 1)
-    assert (type(created), created.owner) == (CreateChanResponse, "me")
-    assert (created.sid, created.data_type, created.data_count) == (7, 6, 3)
 
 
 def test_few_pairs_are_not_worth_it() -> None:
