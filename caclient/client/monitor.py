@@ -24,6 +24,7 @@ from caclient.engine.sending import LATER
 from caclient.errors import CAError, DecodeError, DisconnectedError
 from caclient.protocol.commands import ErrorResponse, EventAddResponse, ReadNotifyRequest
 from caclient.protocol.runs import UpdateRun
+from caclient.protocol.status import ECA_TOLARGE
 
 log = logging.getLogger("caclient.subscription")
 
@@ -315,7 +316,12 @@ class Monitor:
 
         Nothing happens if there is no value (no read access, or it cannot be had: access rights or the alarm tell).
         """
-        reading = self._shared_reading(update, self._reason()) if update.status.success else None
+        if update.status.success:
+            reading = self._shared_reading(update, self._reason())
+        else:
+            reading = None
+            if update.status is ECA_TOLARGE:
+                self._refuse_nonsense(DecodeError("more than the channel has, or than is permitted"))
         if reading is not None and (self._renewed is None or not self._is_past(reading, self._renewed)):
             self._tell(reading)
 

@@ -61,7 +61,8 @@ class VirtualCircuit(Ledger):
     ) -> None:
         super().__init__(our_role, priority)
         self.address = address
-        self._stream = Stream(CIRCUIT[our_role.peer], max_payload)
+        largest = self.largest_payload if our_role is CLIENT else None
+        self._stream = Stream(CIRCUIT[our_role.peer], max_payload, largest)
         self._deaf = ""  # why nothing more is heard
         self._cancel_replies: set[int] = set()  # subscription ids: replies that recv has seen, not yet processed
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from caclient.dbr.types import ChannelType
+from caclient.dbr.types import ChannelType, payload_size
 from caclient.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from caclient.protocol.channel import Channel, ClientChannel, ServerChannel, Subscription
 from caclient.protocol.command import SERVER, Command, Role
@@ -41,6 +41,7 @@ from caclient.protocol.commands import (
     WriteRequest,
 )
 from caclient.protocol.crowds import Made, Pair
+from caclient.protocol.header import Header
 from caclient.protocol.runs import ReadRows
 from caclient.protocol.states import (
     ENDING_SUBSCRIPTION,
@@ -62,6 +63,12 @@ MAX_TYPE = 38
 MAX_DEPARTED = 4096
 """Channels that a server has disconnected are remembered up to this many, for what its client had sent them before."""
 _IDS = 1 << 32
+_UNASKED = 4096
+"""Bytes of an answer that nobody waits for, or of a type that there is not."""
+_BEYOND = 16 * 1024 * 1024
+"""Bytes more than its channel has that are skipped if a message claims them; one that claims more is a lie."""
+_SLACK = 64
+"""Bytes by which servers may pad what they send."""
 _FIRST_STS = 7
 
 _NATIVE_TYPES = [ChannelType(number) for number in range(MAX_NATIVE_TYPE + 1)]
@@ -98,6 +105,9 @@ class Ledger:
         self.subscriptions: dict[int, Subscription] = {}
         self.late: dict[str, int] = {}
         self._departed: dict[int, None] = {}
+        self._asked: dict[int, list[int]] = {}  # sid -> its ioids, as they were at the moment below
+        self._asked_at = (0, 0)
+        self._filed = 0  # requests of a client, whose ids it chose
         self._next_cid = 1
         self._next_id = 1
         self._is_server = our_role is SERVER
@@ -352,8 +362,22 @@ class Ledger:
         for number in channel.subscriptions:
             del self.subscriptions[number]
         channel.subscriptions.clear()
-        ioids = [ioid for ioid, request in self.ioids.items() if request.sid_of(ioid) == channel.sid]
-        return [self.ioids.pop(ioid).owner for ioid in ioids]
+        return [self.ioids.pop(ioid).owner for ioid in self._asked_of(channel.sid)]
+
+    def _asked_of(self, sid: int) -> list[int]:
+        """The ids of a channel's requests.
+
+        They are sorted by channel only now, and once for all channels that end before another request is filed: filing
+        each by its channel would cost every request, and looking at all of them for each channel is quadratic.
+        """
+        if not self.ioids:
+            return []
+        now = self._next_id, self._filed
+        if self._asked_at != now:
+            self._asked_at, self._asked = now, {}
+            for ioid, request in self.ioids.items():
+                self._asked.setdefault(request.sid_of(ioid), []).append(ioid)
+        return [ioid for ioid in self._asked.pop(sid, ()) if ioid in self.ioids]
 
     # ---- requests
 
@@ -368,6 +392,7 @@ class Ledger:
         ioid = command.parameter2
         if ioid not in self.ioids:
             self.ioids[ioid] = command
+            self._filed += 1
         elif not (self._is_server and self._is_refresh(command, ioid)):
             standing = AWAITING[self.ioids[ioid].__class__]
             raise self.illegal(command, f"ioid {ioid} is in use; its request", standing)
@@ -396,6 +421,30 @@ class Ledger:
             return command
         self._too_late(command, f"no request has ioid {ioid}")
         return None
+
+    def largest_payload(self, header: Header) -> int:
+        """Bytes of payload that an answer can have: as many values as its channel has, of the type that it says.
+
+        What nobody waits for may be no larger than what is copied anyway.
+
+        :raises RemoteProtocolError: for a claim so far beyond that the rest of it will hardly ever come.
+        """
+        ours = header.parameter2
+        if header.command == EventAddResponse.ID:
+            subscription = self.subscriptions.get(ours)
+            channel = None if subscription is None else subscription.channel
+        else:
+            request = self.ioids.get(ours)
+            channel = None if request is None else self.channels_sid.get(request.sid_of(ours))
+        if channel is None or header.data_type > MAX_TYPE:
+            return _UNASKED
+        most = payload_size(header.data_type, max(channel.native_data_count, 1)) + _SLACK
+        if header.payload_size > most + _BEYOND:
+            raise RemoteProtocolError(
+                f"received an answer of {header.payload_size} bytes for channel {channel.name!r}, "
+                f"which has {channel.native_data_count} elements: {header}"
+            )
+        return most
 
     # ---- subscriptions
 

@@ -10,7 +10,7 @@ So every byte is copied at most twice however the bytes are split.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 import numpy as np
@@ -40,13 +40,17 @@ _NOTHING = bytes(ALIGNMENT)
 
 
 class Stream:
-    """One direction of a circuit. After an error it must not be fed again."""
+    """One direction of a circuit. After an error it must not be fed again.
+
+    :param largest: bytes of payload that a message can have by what is known of its channel; asked for large ones only.
+    """
 
     __slots__ = (
         "_buffer",
         "_classes",
         "_filled",
         "_held",
+        "_largest",
         "_max_payload",
         "_needed",
         "_ordinary",
@@ -55,8 +59,14 @@ class Stream:
         "_unfinished",
     )
 
-    def __init__(self, classes: dict[int, type[Command]], max_payload: int | None = None) -> None:
+    def __init__(
+        self,
+        classes: dict[int, type[Command]],
+        max_payload: int | None = None,
+        largest: Callable[[Header], int] | None = None,
+    ) -> None:
         self._classes = classes
+        self._largest = largest
         self.permit(max_payload)
         self._pieces: list[bytes] = []
         self._held = 0  # bytes in _pieces
@@ -151,7 +161,7 @@ class Stream:
         kind = self._checked(header)
         body = offset + header.size
         stop = body + header.payload_size
-        if header.payload_size > self._permitted(kind):
+        if header.payload_size > self._permitted(kind, header):
             return self._skipped(kind, header, len(data) - body), min(stop, len(data))
         if stop <= len(data):
             return kind.from_header(header, _cut(data, body, stop)), stop
@@ -172,14 +182,20 @@ class Stream:
             raise RemoteProtocolError(f"received {kind.__name__} with an impossible payload: {header}")
         return kind
 
-    def _permitted(self, kind: type[Command]) -> int:
-        return MAX_PAYLOAD if self._max_payload is None or not kind.CARRIES_DATA else self._max_payload
+    def _permitted(self, kind: type[Command], header: Header) -> int:
+        if not kind.CARRIES_DATA:
+            return MAX_PAYLOAD
+        permitted = MAX_PAYLOAD if self._max_payload is None else self._max_payload
+        if self._largest is None or header.payload_size <= SMALL:
+            return permitted
+        return min(permitted, self._largest(header))
 
     def _skipped(self, kind: type[Command], header: Header, have: int) -> Command | None:
         """Leave a payload out that is larger than permitted: the failure to hand on, once all of it has come."""
         if not issubclass(kind, WithStatus):
             raise RemoteProtocolError(
-                f"received {kind.__name__} with a payload over the maximum of {self._max_payload} bytes: {header}"
+                f"received {kind.__name__} with a payload over the maximum of {self._permitted(kind, header)} bytes: "
+                f"{header}"
             )
         failure = header._replace(data_count=0, parameter1=ECA_TOLARGE.code_with_severity)
         command: Command = kind.from_header(failure, _NOTHING)

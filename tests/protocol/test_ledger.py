@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from caclient.dbr import Metadata, TimeStamp
 from caclient.errors import LocalProtocolError, RemoteProtocolError
 from caclient.protocol import ledger
 from caclient.protocol.channel import ClientChannel
@@ -41,8 +42,11 @@ from caclient.protocol.commands import (
     WriteRequest,
 )
 from caclient.protocol.header import Header
+from caclient.protocol.runs import ReadRows
 from caclient.protocol.states import State
 from tests.protocol.pair import CircuitPair
+
+STAMPED = Metadata(status=0, severity=0, stamp=TimeStamp(1, 2))
 
 
 def owned(command: Any, owner: Any) -> Any:
@@ -521,3 +525,59 @@ def test_old_portable_servers_refuse_a_channel_by_an_error() -> None:
 def test_an_error_without_a_header_is_the_servers(pair: CircuitPair) -> None:
     with pytest.raises(RemoteProtocolError, match="header needs"):
         pair.client.receive(Header(11, 8, 0, 0, 1, 142).to_bytes() + bytes(8))
+
+
+def test_the_requests_of_thousands_of_channels_that_end_are_looked_at_once(monkeypatch):
+    """A server that removes 10,000 channels with reads pending used to cost a look at all reads for each."""
+    pair, number = CircuitPair().greet(), 1000
+    channels = [pair.channel(f"pv{n}", sid=n)[0] for n in range(number)]
+    pair.client.send_reads((range(number), [6] * number, [1] * number), "bulk")
+    singles = [owned(channel.read(), f"single {n}") for n, channel in enumerate(channels[:10])]
+    pair.client.send(*singles)
+    looks = []
+    sid_of = ReadRows.sid_of
+    monkeypatch.setattr(ReadRows, "sid_of", lambda self, ioid: looks.append(ioid) or sid_of(self, ioid))
+    ended = pair.client.receive(b"".join(ServerDisconnResponse(channel.cid).to_bytes() for channel in channels))
+    assert [command.orphans for command in ended[:10]] == [["bulk", f"single {n}"] for n in range(10)]
+    assert [command.orphans for command in ended[10:]] == [["bulk"]] * (number - 10)
+    assert pair.client.ioids == {}
+    assert len(looks) == number
+
+
+def test_requests_filed_meanwhile_end_with_their_channel():
+    pair = CircuitPair().greet()
+    one, two = (pair.channel(name, sid=sid)[0] for sid, name in enumerate("ab"))
+    pair.client.send(owned(one.read(), "one"))
+    pair.client.receive(ServerDisconnResponse(one.cid).to_bytes())
+    pair.client.send(owned(two.read(), "two"))
+    (ended,) = pair.client.receive(ServerDisconnResponse(two.cid).to_bytes())
+    assert ended.orphans == ["two"]
+
+
+def test_what_an_answer_can_have_follows_from_its_channel(pair):
+    """A scalar that claims four gigabytes is a lie; what is a little more is left out."""
+    channel = pair.client.channels[1]
+    pair.client.send(owned(channel.subscribe(20, 1, 7), "monitor"))
+    pair.client.send(owned(channel.read(ioid=8), "reader"))
+    legal = [EventAddResponse([1.0], 20, 1, 1, 7, STAMPED), ReadNotifyResponse([1.0], 6, 1, 1, 8)]
+    assert [item.owner for item in pair.client.receive(b"".join(each.to_bytes() for each in legal))] == [
+        "monitor",
+        "reader",
+    ]
+    more = Header(1, 80_000, 20, 9998, 1, 7)
+    (update,) = pair.client.receive(more.to_bytes() + bytes(80_000))
+    assert (update.status.name, update.owner, update.payload) == ("ECA_TOLARGE", "monitor", bytes(8))
+    late = Header(15, 80_000, 6, 10_000, 1, 99)
+    assert pair.client.receive(late.to_bytes() + bytes(80_000)) == []
+    assert pair.client.late == {"ReadNotifyResponse": 1}
+    with pytest.raises(RemoteProtocolError, match=r"4294967288 bytes for channel 'pv', which has 1 elements"):
+        pair.client.receive(Header(1, 4294967288, 20, 1, 1, 7).to_bytes())
+
+
+def test_an_array_may_have_what_its_channel_has():
+    pair = CircuitPair().greet()
+    channel, _ = pair.channel(count=10_000)
+    pair.client.send(owned(channel.read(ioid=8), "reader"))
+    answer = ReadNotifyResponse([0.0] * 10_000, 6, 10_000, 1, 8)
+    (item,) = pair.client.receive(answer.to_bytes())
+    assert (item.status.name, len(item.payload)) == ("ECA_NORMAL", 80_000)

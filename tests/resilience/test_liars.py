@@ -122,7 +122,6 @@ def read(pv: PV) -> object:
         return error
 
 
-@awaited
 def test_an_answer_of_another_type_is_no_answer(serve: Serve, connect: Connect) -> None:
     server = serve({"x": 1.0})
     pv = connect(server).pv("x")
@@ -133,7 +132,6 @@ def test_an_answer_of_another_type_is_no_answer(serve: Serve, connect: Connect) 
     assert pv.get(use_monitor=False, timeout=1.0) == 1.0
 
 
-@awaited
 def test_an_answer_with_more_elements_is_no_answer(serve: Serve, connect: Connect) -> None:
     server = serve({"x": 1.0, "wave": Record("wave", np.arange(5.0), count=5)})
     context = connect(server)
@@ -149,7 +147,6 @@ def test_an_answer_with_more_elements_is_no_answer(serve: Serve, connect: Connec
 
 
 @pytest.mark.parametrize("lie", [{"data_type": ChannelType.TIME_STRING, "payload": bytes(12) + b"lie"}, {"count": 3}])
-@awaited
 def test_an_update_of_another_shape_reaches_no_callback(serve: Serve, connect: Connect, lie: dict[str, object]) -> None:
     server, told = serve({"x": 1.0}), Told()
     pv = connect(server).pv("x")
@@ -173,7 +170,6 @@ def test_fewer_elements_are_legal(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("kind", ["update", "read"])
-@awaited
 def test_a_scalar_of_four_gigabytes_is_not_received(serve: Serve, connect: Connect, kind: str) -> None:
     server, told = serve({"x": 1.0, "y": 2.0}), Told()
     context = connect(server)
@@ -249,7 +245,6 @@ def test_puts_that_are_refused_are_a_line_a_second(serve: Serve, connect: Connec
     assert len(lines) + len(more) <= 3 + took
 
 
-@awaited
 def test_a_storm_of_access_rights_tells_changes_and_ends_with_the_last(serve: Serve, connect: Connect) -> None:
     """A callback that takes its time meanwhile finds the newest rights, not fifty thousand old ones."""
     server, told, go_on = serve({"x": 1.0, "y": 2.0}), [], threading.Event()
