@@ -21,10 +21,11 @@ from typing_extensions import Self
 
 from caclient.client import default, put
 from caclient.client.bulk import wait_all
-from caclient.client.channel import Channel, Ride
+from caclient.client.channel import Channel
 from caclient.client.home import Settings
 from caclient.client.report import Report
 from caclient.client.request import Request
+from caclient.client.ride import Ride
 from caclient.config import Config
 from caclient.dbr.decode import HEADER_SIZE, decode
 from caclient.dbr.metadata import Metadata

@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from caclient.client.channel import Channel, Ride, State as ChannelState
+from caclient.client.channel import Channel, State as ChannelState
 from caclient.client.get import nonsense, reading_of
 from caclient.client.pv import PV
 from caclient.client.request import BulkRequest, failure, unanswered
+from caclient.client.ride import Ride
 from caclient.client.waiting import Latch
 from caclient.dbr import ChannelType, Reading, decode_rows, run_values
 from caclient.engine.circuit import Circuit
@@ -109,7 +110,7 @@ def get_values(pvs: Sequence[PV], deadline: float) -> list[Any]:
 
 def _as_reading(share: _Share, place: int, answer: Any) -> Reading:
     ride = share.rides[place]
-    return reading_of(ride.channel, answer, ride.data_type, ride.count)
+    return reading_of(share.channels[place], answer, ride.data_type, ride.count)
 
 
 def _as_value(share: _Share, place: int, answer: Any) -> Any:
@@ -119,11 +120,12 @@ def _as_value(share: _Share, place: int, answer: Any) -> Any:
 class _Share:
     """What one circuit is asked for: the places among all, the rides, and the request if it could be sent."""
 
-    __slots__ = ("circuit", "data_type", "places", "request", "rides", "scalar")
+    __slots__ = ("channels", "circuit", "data_type", "places", "request", "rides", "scalar")
 
-    def __init__(self, circuit: Circuit, places: list[int], rides: list[Ride]) -> None:
+    def __init__(self, circuit: Circuit, places: list[int], channels: list[Channel], rides: list[Ride]) -> None:
         self.circuit = circuit
         self.places = places
+        self.channels = channels
         self.rides = rides
         types = [ride.data_type for ride in rides]
         counts = [ride.count for ride in rides]
@@ -134,25 +136,26 @@ class _Share:
 
     def readings(self, run: ReplyRun) -> list[Any]:
         """A run of answers, each as its own channel has it; an error in the place of each of the wrong type."""
-        first, kind = self.request.first, run.data_type
-        rides = [self.rides[ioid - first] for ioid in run.ioids]
-        shapes = [ride.channel.shape for ride in rides]
+        kind, places = run.data_type, [ioid - self.request.first for ioid in run.ioids]
+        shapes = [self.channels[place].shape for place in places]
         origins = [shape.origin("read") for shape in shapes if shape is not None]
         readings = decode_rows(kind, run.rows, origins)
         return [
-            shape.own(reading, kind) if shape is not None and ride.data_type == kind else _of_another_type(ride, kind)
-            for ride, shape, reading in zip(rides, shapes, readings, strict=True)
+            shape.own(reading, kind)
+            if shape is not None and self.rides[place].data_type == kind
+            else self._of_another_type(place, kind)
+            for place, shape, reading in zip(places, shapes, readings, strict=True)
         ]
+
+    def _of_another_type(self, place: int, kind: ChannelType) -> DecodeError:
+        asked = ChannelType(self.rides[place].data_type)
+        return nonsense(self.channels[place], DecodeError(f"{kind.name} for {asked.name}"))
 
     def values(self, run: ReplyRun) -> list[Any]:
         """The values of a run of answers."""
         if self.scalar and self.data_type == run.data_type:
             return run_values(run.data_type, run.rows)
         return [getattr(reading, "value", reading) for reading in self.readings(run)]
-
-
-def _of_another_type(ride: Ride, kind: ChannelType) -> DecodeError:
-    return nonsense(ride.channel, DecodeError(f"{kind.name} for {ChannelType(ride.data_type).name}"))
 
 
 def _answers(
@@ -175,7 +178,7 @@ def _answers(
         for place in unready:
             results[place] = channels[place].unready(time.monotonic() - started)
         for share in shares:
-            with share.rides[0].channel.runtime.lanes.blocking():
+            with share.channels[0].runtime.lanes.blocking():
                 share.request.wait(share.circuit, deadline)
             _collect(share, results, of_run, of_reply)
     finally:
@@ -190,16 +193,17 @@ def _ask(channels: Sequence[Channel], places: Sequence[int], shares: list[_Share
     Why another cannot be asked is its result.
     """
     unready = []
-    asked: dict[Circuit, tuple[list[int], list[Ride]]] = {}
+    asked: dict[Circuit, tuple[list[int], list[Channel], list[Ride]]] = {}
     for place in places:
         channel = channels[place]
         ride = channel.readable
         if ride is not None:
             mine = asked.get(ride.circuit)
             if mine is None:
-                mine = asked[ride.circuit] = [], []
+                mine = asked[ride.circuit] = [], [], []
             mine[0].append(place)
-            mine[1].append(ride)
+            mine[1].append(channel)
+            mine[2].append(ride)
         elif channel.state is ChannelState.READY and not channel.can_read:
             results[place] = channel.denied("read")
         else:
@@ -228,9 +232,9 @@ def _collect(
             number = _ioid_of(answer) - first
             results[places[number]] = _result(share, number, answer, of_reply)
     if share.request.left > 0:
-        for place, ride in zip(places, share.rides, strict=True):
+        for place, channel in zip(places, share.channels, strict=True):
             if results[place] is None:
-                results[place] = _missing(share, ride.channel)
+                results[place] = _missing(share, channel)
 
 
 def _missing(share: _Share, channel: Channel) -> Exception:
@@ -246,7 +250,7 @@ def _ioid_of(answer: Any) -> int:
 
 def _result(share: _Share, number: int, answer: Any, of_reply: Callable[[_Share, int, Any], Any]) -> Any:
     if not answer.status.success:
-        return failure(share.rides[number].channel.name, answer.status)
+        return failure(share.channels[number].name, answer.status)
     try:
         return of_reply(share, number, answer)
     except CAError as error:

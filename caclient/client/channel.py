@@ -14,8 +14,9 @@ import logging
 import time
 from typing import Any, Final, Protocol
 
+from caclient.client.ride import Ride
 from caclient.client.shape import Shape
-from caclient.client.waiting import give, wait
+from caclient.client.waiting import wait
 from caclient.dbr import LAYOUTS, ChannelType, ControlInfo, TimeStamp
 from caclient.engine.circuit import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
@@ -23,18 +24,14 @@ from caclient.engine.runtime import Runtime
 from caclient.engine.signals import new_signal
 from caclient.engine.sockets import Address
 from caclient.errors import AccessDeniedError, CAError, CATimeoutError, DisconnectedError, LocalProtocolError
-from caclient.protocol.channel import ClientChannel
 from caclient.protocol.commands import (
     AccessRightsResponse,
-    ClearChannelRequest,
-    ClearChannelResponse,
     CreateChanResponse,
     CreateChFailResponse,
     ErrorResponse,
     ServerDisconnResponse,
 )
 from caclient.protocol.creations import LASTING, pause
-from caclient.protocol.crowds import Made
 
 log = logging.getLogger("caclient.channel")
 
@@ -90,135 +87,6 @@ class Dependent(Protocol):
 
     def orphan(self) -> None:
         """In a forked child: the ride was the parent's, and so are its callbacks. *The only thread.*"""
-
-
-class Ride:
-    """What is true of a channel on one circuit only. Whoever takes it once has a consistent set, in any thread."""
-
-    __slots__ = ("_partings", "can_read", "can_write", "channel", "cid", "circuit", "core", "count", "data_type", "sid")
-
-    def __init__(self, channel: Channel, circuit: Circuit) -> None:
-        self.channel = channel
-        self.circuit = circuit
-        self.core: ClientChannel | None = None
-        self.cid = 0
-        """The channel's number on this circuit, not that of its search."""
-        self.sid = -1
-        self.data_type = 0
-        """With ``count``: how to ask for all there is."""
-        self.count = 0
-        self.can_read = False
-        self.can_write = False
-        self._partings: tuple[Any, ...] = ()
-
-    @property
-    def over(self) -> bool:
-        """Whether the channel has left the circuit. *Any thread.*"""
-        return self.channel.ride is not self
-
-    @property
-    def name(self) -> str:
-        """The channel's."""
-        return self.channel.name
-
-    @property
-    def waiting(self) -> bool:
-        """Whether the server is still to be asked for the channel."""
-        return self.core is None and self.channel.ride is self
-
-    def await_end(self, deadline: float) -> bool:
-        """Let the engine thread finish with a circuit that is just ending; whether the channel has left it."""
-        runtime, signal = self.channel.runtime, new_signal()
-        runtime.require_other_thread()
-        while not self.over:
-            before = self._partings
-            grown = (*before, signal)
-            with runtime.lock:  # nothing is allocated in here: a finalizer could come between
-                if self._partings is before:
-                    self._partings = grown
-                    break
-        if not self.over:
-            runtime.loop.call_soon(give, signal)
-            wait(runtime, signal, deadline)
-        return self.over
-
-    def part(self, clear: bool) -> None:
-        """The channel has left; *clear*: the server is to forget it. *Engine thread.*"""
-        channel, circuit = self.channel, self.circuit
-        circuit.riders.pop(self, None)
-        circuit.creations.forget(self)
-        if clear and self.sid >= 0:
-            self._clear(self.sid)
-        channel.pool.maybe_idle(circuit)
-        self.core = None
-        with channel.runtime.lock:
-            partings, self._partings = self._partings, ()
-        for signal in partings:
-            give(signal)
-
-    def _clear(self, sid: int) -> None:
-        self.circuit.dismiss(ClearChannelRequest(sid, self.cid))
-        self.channel.pool.flush_soon(self.circuit)
-
-    # -- what the circuit tells ----------------------------------------------------------------------------------------
-
-    def receive(self, command: Any) -> None:
-        """A command for the channel came. *The thread that reads the circuit.*"""
-        self.channel.runtime.loop.run(self._receive, command)
-
-    def _receive(self, command: Any) -> None:
-        kind = type(command)
-        if kind in _ANSWERS:
-            self.circuit.creations.answered(self)
-        if kind in _ENDINGS and command.orphans:
-            error = DisconnectedError(f"{self.circuit.name} removed the channel")
-            for owner in command.orphans:
-                owner.fail(error)
-        if not self.over:
-            self.channel.receive(command)
-        elif kind is CreateChanResponse:  # nobody waits for it any more: it must not stay there
-            self._clear(command.sid)
-            self.channel.pool.maybe_idle(self.circuit)
-
-    def asked_for(self, core: ClientChannel) -> None:
-        """The server has been asked for the channel."""
-        self.core = core
-        self.cid = core.cid
-        if not self.over:
-            self.channel.asked_for()
-
-    def made(self, made: Made) -> None:
-        """The server has made the channel: what is else said by two commands."""
-        if not self.over:
-            self.channel.made(self, made.sid, made.data_type, made.data_count, made.access_rights)
-        else:  # nobody waits for it any more: it must not stay there
-            self._clear(made.sid)
-            self.channel.pool.maybe_idle(self.circuit)
-
-    def creation_overdue(self) -> None:
-        """The server answers, but not to the request for this channel."""
-        if not self.over:
-            self.channel.creation_overdue()
-
-    def circuit_open(self) -> None:
-        """TCP is up: ask for the channel."""
-        if not self.over:
-            self.channel.circuit_open()
-
-    def circuit_closed(self, reason: str) -> None:
-        """The circuit is gone: search again."""
-        if not self.over:
-            self.channel.circuit_closed(reason)
-
-    def circuit_unresponsive(self) -> None:
-        """Disconnected as far as users can tell, but the circuit is watched while others are asked."""
-        if not self.over:
-            self.channel.circuit_unresponsive()
-
-    def circuit_responsive(self) -> None:
-        """The server answers again."""
-        if not self.over:
-            self.channel.circuit_responsive()
 
 
 class Channel:
@@ -571,10 +439,10 @@ class Channel:
         if ride is not None and ride.core is not None:
             self._ready(ride, command.sid, command.type_field, command.data_count)
 
-    def made(self, ride: Ride, sid: int, data_type: int, data_count: int, rights: int) -> None:
+    def made(self, ride: Ride, sid: int, native: int, count: int, rights: int) -> None:
         """The server has made it on the present ride, with these rights."""
         ride.can_read, ride.can_write = bool(rights & 1), bool(rights & 2)
-        self._ready(ride, sid, data_type, data_count)
+        self._ready(ride, sid, native, count)
 
     def _ready(self, ride: Ride, sid: int, data_type: int, data_count: int) -> None:
         self.finder.settle(self)
@@ -675,10 +543,6 @@ class Channel:
 
 _UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
 _SETTLED: Final = (State.READY, State.CLOSED)
-_ANSWERS: Final = (CreateChanResponse, CreateChFailResponse)
-"""What a server says to the request for a channel."""
-_ENDINGS: Final = (ServerDisconnResponse, CreateChFailResponse, ClearChannelResponse)
-"""What ends a channel for good on its circuit, with all that was asked through it."""
 
 
 def _log_write_failure(what: tuple[str, Any]) -> None:

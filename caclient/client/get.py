@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from caclient.client.channel import Channel, Ride, State
+from caclient.client.channel import Channel, State
 from caclient.client.request import Request, SharedRequest
+from caclient.client.ride import Ride
 from caclient.dbr import Reading
 from caclient.engine.circuit import Circuit
 from caclient.errors import CAError, DecodeError, DisconnectedError, LocalProtocolError
@@ -50,12 +51,13 @@ def read_some(channel: Channel, deadline: float, count: int) -> Reading:
     is, is asked for once more, and cut.
     """
     channel.require(deadline)
-    most = min(count, channel.count)
-    reading = read(channel, deadline, None, most)
-    if channel.count == 1 or most == channel.count or not _may_be_filled(reading.value, most):
-        return reading
-    whole = read(channel, deadline)
-    return whole.with_value(whole.value[:most])
+    most = channel.count
+    if count < most:
+        reading = read(channel, deadline, None, count)
+        if not _may_be_filled(reading.value, count):
+            return reading
+    reading = read(channel, deadline)
+    return reading if most == 1 else reading.with_value(reading.value[:count])
 
 
 def _may_be_filled(value: Any, asked: int) -> bool:

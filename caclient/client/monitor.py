@@ -14,10 +14,11 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from caclient.client.channel import Channel, Ride
+from caclient.client.channel import Channel
 from caclient.client.feed import Sink, owned
 from caclient.client.get import nonsense
 from caclient.client.request import FreshRequest, Rendezvous
+from caclient.client.ride import Ride
 from caclient.dbr import ChannelType, Reading, Reason
 from caclient.dbr.mask import MaskLike, event_mask
 from caclient.engine.sending import LATER

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from caclient.client.channel import Channel, Ride
+from caclient.client.channel import Channel
 from caclient.client.get import read
 from caclient.client.request import FreshRequest
+from caclient.client.ride import Ride
 from caclient.client.shape import Shape
 from caclient.dbr import ControlInfo, ctrl_type
 from caclient.dbr.mask import Mask

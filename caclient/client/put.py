@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from caclient.client.channel import Channel, Ride
+from caclient.client.channel import Channel
 from caclient.client.get import exchange
 from caclient.client.request import Request
+from caclient.client.ride import Ride
 from caclient.errors import BadValueError, DisconnectedError, LocalProtocolError
 from caclient.protocol.commands import WriteNotifyRequest, WriteRequest
 

@@ -181,29 +181,6 @@ def test_a_closed_channel_hears_nothing_any_more(serve):
             channel.wait_ready(deadline(1))
 
 
-def test_a_late_command_of_an_old_circuit_falls_on_a_ride_that_is_over(channel):
-    """It used to act on the new one: a spurious disconnect."""
-    context, old = context_of(channel), channel.ride
-    context._home.runtime.loop.call_soon(old.circuit.close, "a test")
-    engine_idle(context._home.runtime)
-    new = channel.require(deadline(PATIENCE))
-    assert old.over and not new.over
-    before = channel.since
-    for command in (
-        ca.ServerDisconnResponse(channel.cid),
-        ca.AccessRightsResponse(channel.cid, AccessRights.NO_ACCESS),
-        ca.CreateChFailResponse(channel.cid),
-    ):
-        context._home.runtime.loop.call_soon(old.receive, command)
-    context._home.runtime.loop.call_soon(old.circuit_closed, "late")
-    context._home.runtime.loop.call_soon(old.circuit_unresponsive)
-    engine_idle(context._home.runtime)
-    assert channel.connected
-    assert channel.since == before
-    assert channel.ride is new
-    assert new.can_write
-
-
 class Told:
     """A dependent that keeps what it is told."""
 
