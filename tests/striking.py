@@ -23,6 +23,9 @@ from typing_extensions import Self
 _LOOKS = ("CALL", "JUMP_BACKWARD", "JUMP_ABSOLUTE", "RESUME")
 """Beginnings of the names of opcodes at which Python looks for signals, in all versions."""
 
+PLACES = 50 if sys.version_info < (3, 12) else 0
+"""What a sweep of a call must find more places than; newer Pythons tell a tracer of few, and not always of the same."""
+
 
 class Strike:
     """A context in which the n-th place is struck; ``struck`` tells whether it came to that, and ``where``."""

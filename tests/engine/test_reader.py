@@ -45,7 +45,7 @@ from tests.engine.peers import (
     until,
     usable,
 )
-from tests.striking import each_strike
+from tests.striking import PLACES, each_strike
 
 
 def test_a_request_is_answered(any_poller, up, peer):
@@ -359,7 +359,7 @@ def test_another_signals_handler_that_raises_leaves_it_usable_or_closed(serving,
         if not usable(circuit, strike.where):
             closed += 1
             circuit = None
-    assert places > 50
+    assert places > PLACES
     assert closed < places / 2
 
 

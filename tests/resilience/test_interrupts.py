@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from caclient import Config, Context, ReentrantError
 from caclient.client.bulk import get_values
 from caclient.engine.circuit import State
 from caclient.ioc import IOC, Record
-from tests.striking import each_strike
+from tests.striking import PLACES, each_strike
 
 PATIENCE = 20.0
 MANY = 20
@@ -151,7 +152,7 @@ LEADING = pytest.mark.parametrize("leads", [True, False], ids=["leading", "follo
 @pytest.mark.parametrize("operation", [get, puts, put_wait, get_many])
 def test_ctrl_c_at_every_place(stage: Stage, operation: Callable[[Stage], None], leads: bool) -> None:
     stage.circuit.reader.can_lead = leads
-    assert sweep(stage, lambda: operation(stage)) > 50
+    assert sweep(stage, lambda: operation(stage)) > PLACES
 
 
 @pytest.mark.parametrize("operation", [next_update, wait_for])
@@ -242,7 +243,8 @@ def test_a_handler_that_waits_gets_its_answer_or_is_told_why_not(
         with strike:
             operation(stage)
         stage.check(strike.where)
-    assert set(told) == {"answer", "error"}
+    assert "answer" in told
+    assert "error" in told or sys.version_info >= (3, 12)  # which tell a tracer of fewer places
     assert time.monotonic() - started < PATIENCE
 
 
