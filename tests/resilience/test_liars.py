@@ -20,8 +20,6 @@ from tests.resilience.watching import Told, eventually, logged, resident, within
 Serve = Callable[..., FaultServer]
 Connect = Callable[..., Context]
 
-awaited = pytest.mark.xfail(reason="issue 14: not mended yet", strict=False)
-
 PATIENT = 8.0
 """Seconds in which a lie must have been seen through: something stays unanswered for 2 to 5 of them."""
 
@@ -29,7 +27,6 @@ PATIENT = 8.0
 # ------------------------------------------------------------- being held
 
 
-@awaited
 def test_a_silent_port_does_not_hold_a_pv(serve: Serve, connect: Connect) -> None:
     """The liar answers first, and behind its port nobody ever speaks; the kernel acknowledges."""
     liar, honest = serve({"x": 6.66}, tcp=Tcp.SILENT), serve({"x": 1.0})
@@ -38,11 +35,10 @@ def test_a_silent_port_does_not_hold_a_pv(serve: Serve, connect: Connect) -> Non
         assert connect(liar, honest).pv("x").get(timeout=PATIENT) == 1.0
 
 
-@awaited
 def test_one_forged_reply_does_not_hold_a_pv(serve: Serve, connect: Connect) -> None:
     """A stranger names a silent port before the server answers."""
     silent, server = serve(tcp=Tcp.SILENT), serve({"x": 1.0})
-    server.drop("search", times=3)
+    server.drop("search", times=1)
     context = connect(server)
     with Forger() as forger:
         pv = context.pv("x")
@@ -52,7 +48,6 @@ def test_one_forged_reply_does_not_hold_a_pv(serve: Serve, connect: Connect) -> 
             assert pv.get(timeout=PATIENT) == 1.0
 
 
-@awaited
 def test_a_server_that_creates_no_channel_does_not_hold_a_pv(serve: Serve, connect: Connect) -> None:
     """It answers searches, greets and echoes, for ever."""
     liar, honest = serve({"x": 6.66}), serve({"x": 1.0})
@@ -62,7 +57,6 @@ def test_a_server_that_creates_no_channel_does_not_hold_a_pv(serve: Serve, conne
         assert connect(liar, honest).pv("x").get(timeout=PATIENT) == 1.0
 
 
-@awaited
 def test_a_lost_request_for_a_channel_is_made_good(serve: Serve, connect: Connect) -> None:
     server = serve({"x": 1.0, "y": 2.0})
     server.ignore(ca.CreateChanRequest)
@@ -74,7 +68,6 @@ def test_a_lost_request_for_a_channel_is_made_good(serve: Serve, connect: Connec
         assert pv.get(timeout=PATIENT) == 1.0
 
 
-@awaited
 def test_a_lost_reply_about_a_channel_is_made_good(serve: Serve, connect: Connect) -> None:
     server = serve({"x": 1.0})
     server.drop("create", times=1)
@@ -82,7 +75,6 @@ def test_a_lost_reply_about_a_channel_is_made_good(serve: Serve, connect: Connec
         assert connect(server).pv("x").get(timeout=PATIENT) == 1.0
 
 
-@awaited
 def test_what_was_closed_while_its_channel_was_made_leaves_nothing(serve: Serve, connect: Connect) -> None:
     """The server never answers CREATE_CHAN, and the PV is closed meanwhile: the circuit is nobody's."""
     server = serve({"x": 1.0})
@@ -94,7 +86,6 @@ def test_what_was_closed_while_its_channel_was_made_leaves_nothing(serve: Serve,
     eventually(lambda: not context.report().circuits and not context.report().channels)
 
 
-@awaited
 def test_channels_that_do_not_last_are_asked_for_ever_more_slowly(serve: Serve, connect: Connect) -> None:
     """Created and taken away in a loop: 465 search datagrams a second once, and most of a processor."""
     server = serve({"x": 1.0, "y": 2.0})
@@ -208,7 +199,6 @@ def healthy(pv: PV) -> float:
     return longest
 
 
-@awaited
 def test_a_storm_of_errors_is_a_line_a_second(serve: Serve, connect: Connect) -> None:
     storming, calm = serve({"x": 1.0}), serve({"y": 2.0})
     context = connect(storming, calm)
@@ -226,7 +216,6 @@ def test_a_storm_of_errors_is_a_line_a_second(serve: Serve, connect: Connect) ->
     assert not any("\x1b" in line for line in lines)
 
 
-@awaited
 def test_puts_that_are_refused_are_a_line_a_second(serve: Serve, connect: Connect) -> None:
     def refuse(_record: Record, _value: float) -> None:
         raise ValueError("no")
@@ -276,7 +265,6 @@ def test_a_storm_of_access_rights_tells_changes_and_ends_with_the_last(serve: Se
         Header(0, 0, 0, 0, 0, 0).to_bytes() + b"\x00\x01" * 20,
     ],
 )
-@awaited
 def test_garbage_is_the_servers_fault_and_makes_no_traceback(serve: Serve, connect: Connect, garbage: bytes) -> None:
     server, told = serve({"x": 1.0}), Told()
     context = connect(server)
