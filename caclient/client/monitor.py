@@ -10,7 +10,8 @@ The wire side (``receive``) runs on the thread that reads the circuit and only f
 from __future__ import annotations
 
 import logging
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from caclient.client.feed import Sink, owned
 from caclient.client.get import nonsense
 from caclient.client.request import FreshRequest, Rendezvous
 from caclient.client.ride import Ride
+from caclient.client.shape import Shape
 from caclient.dbr import ChannelType, Reading, Reason
 from caclient.dbr.mask import MaskLike, event_mask
 from caclient.engine.sending import LATER
@@ -45,16 +47,20 @@ class Holder(Protocol):
         """In a forked child: it was the parent's. *The only thread.*"""
 
 
-def monitor_of(channel: Channel, mask: MaskLike) -> Monitor:
-    """The channel's monitor for an event mask, made if there is none. *Any thread.*"""
+Form: TypeAlias = Callable[[Shape], tuple[int, int]]
+"""Type and count to subscribe to, for what the channel has. Compared: those that say the same are to be equal."""
+
+
+def monitor_of(channel: Channel, mask: MaskLike, form: Form | None = None) -> Monitor:
+    """The channel's monitor for an event mask (and a *form*), made if there is none. *Any thread.*"""
     mask = event_mask(mask)
     made: Monitor | None = None
     while True:
         dependents = channel.dependents
         for other in dependents:
-            if type(other) is Monitor and other.mask == mask:
+            if type(other) is Monitor and other.mask == mask and other.form == form:
                 return other
-        made = made or Monitor(channel, mask)
+        made = made or Monitor(channel, mask, form)
         if channel.join(made, dependents):
             return made
 
@@ -73,6 +79,7 @@ class Monitor:
         "_ride",
         "channel",
         "demands",
+        "form",
         "fresh",
         "keepers",
         "last",
@@ -84,9 +91,11 @@ class Monitor:
         "told",
     )
 
-    def __init__(self, channel: Channel, mask: int) -> None:
+    def __init__(self, channel: Channel, mask: int, form: Form | None = None) -> None:
         self.channel = channel
         self.mask = mask
+        self.form = form
+        """None: all there is, with its time stamp."""
         self.keepers = 0
         """PVs that keep the newest reading if it is no large array."""
         self.demands = 0
@@ -267,11 +276,13 @@ class Monitor:
         if self._core_id is not None or ride is None or ride.core is None or shape is None or not channel.connected:
             return
         self.refusal = ""
-        self._asked_type, self._asked_count = ride.data_type, ride.count
+        form = self.form
+        self._asked_type, self._asked_count = (ride.data_type, ride.count) if form is None else form(shape)
         pauses = -ride.circuit.pauses if ride is not self._ride else 0
         try:
             with ride.circuit.sending(LATER) as saying:
-                self._core_id = saying.subscribe(ride.core, ride.data_type, ride.count, self.mask, self)
+                data_type = ChannelType(self._asked_type)
+                self._core_id = saying.subscribe(ride.core, data_type, self._asked_count, self.mask, self)
         except CAError:
             return  # the circuit has just gone; the channel comes back and starts this again
         self._ride = ride

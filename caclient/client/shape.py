@@ -81,8 +81,8 @@ class Shape:
         own = (
             isinstance(payload, (bytearray, memoryview)) and len(payload) > _ARRAY and not memoryview(payload).readonly
         )
-        origin = self.origin(reason)
-        return decode_reading(reply.data_type, reply.data_count, payload, self.count == 1, origin, own)
+        scalar = self.count == 1 and reply.data_count != 0  # a real IOC serves a long string without text as nothing
+        return decode_reading(reply.data_type, reply.data_count, payload, scalar, self.origin(reason), own)
 
     def readings(self, data_type: int, rows: Any, reason: Reason = "update") -> list[Reading]:
         """A run as readings; an array channel that answered with one element each has arrays of one."""

@@ -17,7 +17,7 @@ from typing_extensions import Self
 
 from caclient.client.channel import Channel
 from caclient.client.feed import PIECE, Feed, Sink, Stretch
-from caclient.client.monitor import Monitor, monitor_of
+from caclient.client.monitor import Form, Monitor, monitor_of
 from caclient.client.properties import want
 from caclient.dbr import Reading
 from caclient.dbr.mask import Mask, MaskLike
@@ -44,10 +44,11 @@ class Hold:
         *,
         skip_initial: bool = False,
         ends: bool = False,
+        form: Form | None = None,
     ) -> None:
         self.closed = False
         self.skip_initial = skip_initial
-        self.monitor: Monitor = monitor_of(channel, mask)
+        self.monitor: Monitor = monitor_of(channel, mask, form)
         self.sink = sink
         self._ends = ends
         self._open = True

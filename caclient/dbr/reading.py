@@ -157,6 +157,11 @@ class Reading:
     ) -> None:
         self._row = (value, status, severity, seconds, nanoseconds, origin)
 
+    @property
+    def row(self) -> tuple[Any, int, int, int | None, int | None, Origin]:
+        """(value, status, severity, EPICS seconds, nanoseconds, origin) as they came, for those who look at many."""
+        return self._row
+
     # -- what came with each answer ------------------------------------------------------------------------------------
 
     @property

@@ -183,7 +183,7 @@ def caput_many(
     connection_timeout: float = 5.0,
     put_timeout: float = 60,
 ) -> list[int]:
-    """Write to many PVs, in order; 1 for what was written, else -1. *wait* is ``'each'``, ``'all'`` or has no effect."""
+    """Write to many PVs, in order: 1 for each written, else -1. *wait* is ``'each'`` or ``'all'``, or of no effect."""
     if len(pvlist) != len(values):
         raise ValueError("List of PV names must be equal to list of values.")
     pvs = [get_pv(name, auto_monitor=False, timeout=connection_timeout) for name in pvlist]

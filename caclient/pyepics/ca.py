@@ -29,7 +29,7 @@ from .errors import (
 )
 from .utils import IOENCODING, bytes2str, str2bytes, strjoin
 from .values import packed, unpacked
-from .wire import AccessDeniedError, CAError, ChannelAccessError, Reading, metadata, settle, status_of
+from .wire import AccessDeniedError, CAError, ChannelAccessError, Queue, Reading, Wanted, metadata, settle, status_of
 
 __all__ = ["IOENCODING", "bytes2str", "str2bytes", "strjoin"]
 
@@ -329,7 +329,7 @@ def use_initial_context() -> int:
 def poll(evt: float = 1.0e-5, iot: float = 1.0) -> int:
     """Give waiting callbacks the time to run."""
     time.sleep(max(evt, 1.0e-5))
-    settle(channels.contexts.values())
+    settle(next(iter(items.values())).wire for items in list(_cache.values()) if items)
     return dbr.ECA_NORMAL
 
 
@@ -418,8 +418,11 @@ def create_channel(
 ) -> Any:
     """The id of the channel of a name; *callback* is told of each connection and loss."""
     item = channels.create(working_context(), pvname)
-    if callback is not None and item.join(callback):
-        callback(pvname=item.pvname, chid=item.chid_int, conn=True)
+    if callback is not None:
+        own = item.own()
+        item.callbacks.append(callback)
+        if own.told:
+            callback(pvname=item.pvname, chid=item.chid_int, conn=True)
     if connect:
         connect_channel(item.chid)
     return item.chid
@@ -517,6 +520,7 @@ def promote_fieldtype(ftype: Any, use_time: bool = False, use_ctrl: bool = False
 def replace_access_rights_event(chid: Any, callback: Callable[..., Any] | None = None) -> None:
     """Have *callback* told of the access rights, now and when they change."""
     item = channels.find(chid)
+    item.own()
     if callback is not None:
         item.access_event_callback.append(callback)
     wire = item.wire
@@ -584,7 +588,7 @@ def answer(item: _CacheItem, asked: Any, ftype: int, timeout: float) -> Reading 
     :raises ChannelAccessGetFailure: the server could not read it, or has gone.
     """
     try:
-        reading: Reading | None = asked.result(timeout)
+        reading: Reading | None = asked.answer(timeout)
     except ChannelAccessError as error:
         raise _failure(item, status_of(error)) from None
     except CAError:
@@ -808,6 +812,7 @@ def put_item(
     callback: Callable[..., Any] | None,
     callback_data: Any,
     ftype: int | None = None,
+    queue: Queue | None = None,
 ) -> int:
     """``put`` for a channel that is connected."""
     wire = item.wire
@@ -817,14 +822,16 @@ def put_item(
         if not wait and callback is None:
             wire.send(ftype, count, data)
             return dbr.ECA_NORMAL
-        sent = wire.begin_send(ftype, count, data, _Completion(item, callback, callback_data))
+        sent = wire.begin_send(
+            ftype, count, data, queue or item.own().queue, _Completion(item, callback, callback_data)
+        )
     except AccessDeniedError:
         raise CASeverityException("put", MESSAGES[376]) from None
     except ChannelAccessError as error:
         raise CASeverityException("put", message(status_of(error))) from None
     except CAError:
         raise CASeverityException("put", MESSAGES[192]) from None
-    if not wait or sent.wait(timeout):
+    if not wait or sent.over(timeout):
         return dbr.ECA_NORMAL
     return failures.failed(-1, item.pvname, f"put not completed after {timeout:.3f} s")
 
@@ -865,8 +872,8 @@ class _Events:
 
     def __call__(self, reading: Reading) -> None:
         callback = self.callback
-        if callback is None:
-            return
+        if callback is None or (reading.count == 0 and self.ftype < dbr.TIME_STRING):
+            return  # no elements and no metadata: libca takes it for the end of the subscription
         try:
             callback(
                 value=unpacked(reading.value, HAS_NUMPY),
@@ -903,8 +910,8 @@ def create_subscription(
     ftype = promote_fieldtype(ftype, use_time=use_time, use_ctrl=use_ctrl)
     events = _Events(item, ftype, callback)
     wire = item.wire
-    chosen = ftype
-    watch = wire.watch(lambda: (chosen, min(count or 0, wire.count)), mask or DEFAULT_SUBSCRIPTION_MASK, events)
+    queue = wire.queue(events)
+    watch = wire.watch(Wanted(ftype, "", count or 0), mask or DEFAULT_SUBSCRIPTION_MASK, queue)
     item.watches[id(watch)] = watch
     return events, callback, watch
 
@@ -1008,10 +1015,10 @@ def sg_put(gid: Any, chid: Any, value: Any) -> int:
         value = float(value) if wire.native_type in (dbr.FLOAT, dbr.DOUBLE) else int(value)
     count, data = packed(wire.native_type, wire.count, value)
     try:
-        sent = wire.begin_send(wire.native_type, count, data, _Completion(item, None, None))
+        sent = wire.begin_send(wire.native_type, count, data, item.own().queue, _Completion(item, None, None))
     except AccessDeniedError:
         raise CASeverityException("sg_put", MESSAGES[376]) from None
     except CAError:
         raise CASeverityException("sg_put", MESSAGES[192]) from None
-    group.append(sent.wait)
+    group.append(sent.over)
     return dbr.ECA_NORMAL

@@ -17,7 +17,7 @@ from typing import Any
 from . import dbr
 from .errors import CASeverityException, ChannelAccessException, complain
 from .utils import bytes2str, str2bytes
-from .wire import BadName, Context, Wire
+from .wire import BadName, Context, Note, Queue, Wire
 
 _numbers = itertools.count(0x7F0000001000, 0x40)
 _here = threading.local()
@@ -31,7 +31,7 @@ by_chid: dict[int, _CacheItem] = {}
 """Channels by number."""
 
 
-class _Signals:
+class Signals:
     """Those who wait for something to change."""
 
     __slots__ = ("_waiting",)
@@ -66,25 +66,78 @@ class _Signals:
         return True
 
 
+class Listener:
+    """Who is told, in order and one call at a time on a worker, what happens to a channel."""
+
+    __slots__ = ("on_connection", "on_lost", "on_rights", "queue", "told")
+
+    def __init__(
+        self,
+        queue: Queue,
+        on_connection: Callable[[bool], Any],
+        on_rights: Callable[[bool, bool], Any],
+        on_lost: Callable[[], Any],
+        told: bool,
+    ) -> None:
+        self.queue = queue
+        self.on_connection = on_connection
+        self.on_rights = on_rights
+        self.on_lost = on_lost
+        self.told = told
+        """Whether it knows of a connection."""
+
+    # -- engine thread -------------------------------------------------------------------------------------------------
+
+    def up(self, rights: tuple[bool, bool]) -> None:
+        """There is a connection."""
+        if not self.told:
+            self.told = True
+            self.queue.note(Note(self._up, rights, connection=True))
+
+    def rights(self, rights: tuple[bool, bool]) -> None:
+        """There are other rights."""
+        if self.told:
+            self.queue.note(Note(self._rights, rights))
+
+    def down(self) -> None:
+        """There is none any more."""
+        if self.told:
+            self.told = False
+            self.queue.note(Note(self._down, None, connection=True))
+
+    # -- on a worker ---------------------------------------------------------------------------------------------------
+
+    def _up(self, rights: tuple[bool, bool]) -> None:
+        self.on_rights(*rights)
+        self.on_connection(True)
+
+    def _rights(self, rights: tuple[bool, bool]) -> None:
+        self.on_rights(*rights)
+
+    def _down(self, _: None) -> None:
+        self.on_connection(False)
+        self.on_rights(False, False)
+        self.on_lost()
+
+
 class _CacheItem:
     """One channel, shared by all who use its name in a context."""
 
     __slots__ = (
         "__weakref__",
         "_chid",
-        "_connecting",
+        "_listeners",
+        "_own",
         "_wire",
         "access_event_callback",
         "asked",
         "callbacks",
+        "chid_int",
         "cleared",
         "conn",
         "context",
         "failures",
-        "lock",
-        "pid",
         "pvname",
-        "settling",
         "signals",
         "ts",
         "watches",
@@ -99,46 +152,27 @@ class _CacheItem:
         self.failures = 0
         self.callbacks: list[Callable[..., Any]] = []
         self.access_event_callback: list[Callable[..., Any]] = []
-        self.settling: list[Callable[[], Any]] = []
-        """Called when a loss has been told to everybody."""
         self.asked: dict[int, Any] = {}
         """Reads under way, or their last answers, by type."""
         self.watches: dict[int, Any] = {}
-        self.signals = _Signals()
-        self.lock = threading.RLock()
-        self._chid = dbr.chid_t(next(_numbers))
-        self._connecting = False
-        self.pid = _pid
+        self.signals = Signals()
+        self._listeners: tuple[Listener, ...] = ()
+        self._own: Listener | None = None
+        self.chid_int = next(_numbers)
+        """The channel id as a number."""
+        self._chid = dbr.chid_t(self.chid_int)
         self._wire = Wire(native(context), pvname, self)
 
     @property
     def wire(self) -> Wire:
-        """The channel itself; in a forked child a new one."""
-        if self.pid != _pid:
-            self._rewire()
+        """The channel itself."""
+        self._wire.revive()
         return self._wire
-
-    def _rewire(self) -> None:
-        with _lock:
-            if self.pid == _pid:
-                return
-            self.conn = False
-            self.asked = {}
-            self.watches = {}
-            self.signals = _Signals()
-            self.lock = threading.RLock()
-            self._wire = Wire(native(self.context), self.pvname, self)
-            self.pid = _pid
 
     @property
     def chid(self) -> Any:
         """The channel id as an object."""
         return self._chid
-
-    @property
-    def chid_int(self) -> int:
-        """The channel id as a number."""
-        return int(self._chid.value)
 
     def __getitem__(self, key: str) -> Any:
         return getattr(self, key)
@@ -150,40 +184,76 @@ class _CacheItem:
             f"access_callbacks={len(self.access_event_callback)} chid={self.chid_int}>"
         )
 
-    # -- events: on a worker -------------------------------------------------------------------------------------------
+    # -- what the channel tells: engine thread -------------------------------------------------------------------------
 
-    def on_connection(self, conn: bool) -> None:
-        """It has been connected, or lost."""
+    def on_up(self, rights: tuple[bool, bool]) -> None:
+        """It has been connected."""
+        self.conn = True
+        self.ts = time.time()
         self.failures = 0
-        self.run_connection_callbacks(conn, time.time())
+        for listener in self._listeners:
+            listener.up(rights)
         self.signals.tell()
 
-    def on_lost(self) -> None:
-        """Everybody knows that it is lost."""
-        for call in list(self.settling):
-            call()
+    def on_rights(self, rights: tuple[bool, bool]) -> None:
+        """The server lets us do other things."""
+        for listener in self._listeners:
+            listener.rights(rights)
+
+    def on_down(self) -> None:
+        """It has been lost."""
+        self.conn = False
+        self.ts = time.time()
+        for listener in self._listeners:
+            listener.down()
         self.signals.tell()
 
-    def on_access(self, read_access: bool, write_access: bool) -> None:
-        """The server has said what it lets us do."""
-        self.run_access_event_callbacks(read_access, write_access)
+    def on_orphan(self) -> None:
+        """This is a forked child: whoever listened did so in the parent. *The only thread.*"""
+        self.conn = False
+        self.asked, self.watches = {}, {}
+        self.signals = Signals()
+        for listener in self._listeners:
+            listener.queue.stop()
+        self._listeners, self._own = (), None
 
-    def join(self, callback: Callable[..., Any] | None, on_access: Callable[..., Any] | None = None) -> bool:
-        """Tell these, too, of what happens from now on; whether there is a connection already."""
-        with self.lock:
-            if callback is not None:
-                self.callbacks.append(callback)
-            if on_access is not None:
-                self.access_event_callback.append(on_access)
-            return self.conn
+    def _admit(self, listener: Listener) -> None:
+        self._listeners = (*self._listeners, listener)
+        if self.conn:
+            listener.up(self._wire.access)
+        else:
+            listener.down()
+
+    def _dismiss(self, listener: Listener) -> None:
+        self._listeners = tuple(other for other in self._listeners if other is not listener)
+
+    # -- listeners: any thread -----------------------------------------------------------------------------------------
+
+    def admit(self, listener: Listener) -> None:
+        """Tell it, too, of what happens from now on, or has happened and it does not know."""
+        self.wire.on_engine(self._admit, listener)
+
+    def dismiss(self, listener: Listener) -> None:
+        """Tell it nothing any more."""
+        listener.queue.stop()
+        self._wire.on_engine(self._dismiss, listener)
+
+    def own(self) -> Listener:
+        """What tells the callbacks of this item itself."""
+        own = self._own
+        if own is None:
+            self._own = own = Listener(
+                self.wire.queue(_ignore), self._tell_connection, self.run_access_event_callbacks, _nothing, self.conn
+            )
+            self.admit(own)
+        return own
+
+    def _tell_connection(self, conn: bool) -> None:
+        self.run_connection_callbacks(conn, self.ts)
 
     def run_connection_callbacks(self, conn: bool, timestamp: float) -> None:
         """Tell everybody whether there is a connection."""
-        with self.lock:
-            self.conn = conn
-            self.ts = timestamp
-            callbacks = list(self.callbacks)
-        for callback in callbacks:
+        for callback in list(self.callbacks):
             try:
                 callback(pvname=self.pvname, chid=self.chid_int, conn=conn)
             except BaseException as error:  # noqa: BLE001  user code
@@ -220,12 +290,21 @@ class _CacheItem:
             watch.close()
         self.callbacks.clear()
         self.access_event_callback.clear()
+        listeners, self._listeners, self._own = self._listeners, (), None
         self.conn = False
-        for call in list(self.settling):
-            call()
         self.cleared = True
-        if self.pid == _pid:
-            self._wire.close()
+        for listener in listeners:
+            listener.queue.stop()
+            listener.on_lost()
+        self._wire.close()
+
+
+def _ignore(_: Any) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
 
 
 # -- contexts ----------------------------------------------------------------------------------------------------------
@@ -316,18 +395,9 @@ def find(chid: Any) -> _CacheItem:
     return item
 
 
-_pid = os.getpid()
-
-
-def this_process() -> int:
-    """The process id, without a system call."""
-    return _pid
-
-
 def _after_fork() -> None:
-    global _lock, _pid
+    global _lock
     _lock = threading.RLock()
-    _pid = os.getpid()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -28,7 +28,7 @@ def characters(value: Any) -> str:
 
 def state(value: Any, names: Any) -> str:
     """The name of a state; the number if it has none."""
-    if names and 0 <= value < len(names):
+    if names and not hasattr(value, "__len__") and 0 <= value < len(names):
         return str(names[value])
     return str(value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -14,7 +15,7 @@ from .channels import _CacheItem
 from .errors import ChannelAccessException, complain
 from .formats import fmt_time
 from .values import unpacked
-from .wire import Reading, metadata
+from .wire import Queue, Reading, Wanted, metadata
 
 __all__ = ["PV", "ca", "clear_pvcache", "dbr", "default_pv_class", "fmt_time", "get_pv"]
 
@@ -154,8 +155,13 @@ class PV:
         self.connected = False
         self.connection_timeout = ca.DEFAULT_CONNECTION_TIMEOUT if connection_timeout is None else connection_timeout
         self._user_max_count = count
-        self._args: dict[str, Any] = {}.fromkeys(self._fields)
-        self._args.update(
+        self._queue: Queue | None = None
+        self._turn = threading.RLock()
+        """Held while an update is taken in, never while somebody is called."""
+        self._live = False
+        """Updates are delivered one by one."""
+        self._known: dict[str, Any] = dict.fromkeys(self._fields)
+        self._known.update(
             pvname=self.pvname,
             access="unknown",
             monitor_delta=monitor_delta,
@@ -163,7 +169,7 @@ class PV:
             type="unknown",
             typefull="unknown",
         )
-        self._args["char_value"] = "None"
+        self._known["char_value"] = "None"
         self.connection_callbacks: list[Any] = [] if connection_callback is None else [connection_callback]
         self.access_callbacks: list[Any] = [] if access_callback is None else [access_callback]
         self.callbacks: dict[Any, tuple[Any, dict[str, Any]]] = {}
@@ -176,6 +182,7 @@ class PV:
         self._number = 0
         self.context: Any = None
         self._item: _CacheItem | None = None
+        self._listener: channels.Listener | None = None
         if isinstance(callback, (tuple, list)):
             for index, function in enumerate(callback):
                 if callable(function):
@@ -200,10 +207,14 @@ class PV:
         self._join(item)
 
     def _join(self, item: _CacheItem) -> None:
-        item.settling.append(self._on_lost)
-        if item.join(self._on_connect, self._on_access):
-            self._on_connect(pvname=self.pvname, chid=item.chid_int, conn=True)
-            item.run_access_event_callbacks(*item.wire.access)
+        told = item.conn
+        wire = item.wire
+        self._queue = wire.queue(self._on_changes, quiet=not (self.callbacks or self.verbose))
+        self._listener = channels.Listener(self._queue, self._on_connection, self._on_access, self._on_lost, told)
+        if told:
+            self._on_connect()
+            self._on_access(*wire.access)
+        item.admit(self._listener)
 
     def _channel(self) -> _CacheItem:
         """The channel, for a call that needs it.
@@ -220,6 +231,12 @@ class PV:
             channels.attach(self.context)
         item.wire  # noqa: B018  in a forked child this begins the search
         return item
+
+    def _on_connection(self, conn: bool) -> None:
+        self._on_connect(conn=conn)
+        item = self._item
+        if item is not None:
+            item.signals.tell()
 
     def _on_connect(self, pvname: Any = None, chid: Any = None, conn: bool = True, **_kws: Any) -> None:
         item = self._item
@@ -256,6 +273,7 @@ class PV:
         item = self._item
         if item is not None and not item.conn:
             self.connected = False
+            item.signals.tell()
 
     def _on_access(self, read_access: Any, write_access: Any) -> None:
         self._take_rights(bool(read_access), bool(write_access))
@@ -279,11 +297,11 @@ class PV:
 
     def wait_for_connection(self, timeout: float | None = None) -> bool:
         """Wait until connected; whether it is."""
-        if self.connected and self._item is not None and self._item.pid == channels.this_process():
+        item = self._item
+        if self.connected and item is not None and item.conn:
             return True
         if self.context is None:
             raise RuntimeError("Expected CA context is unset")
-        item = self._item
         if item is None or item.cleared or not self._conn_started:
             return self._not_connected(self.connection_timeout if timeout is None else timeout)
         self._channel()
@@ -304,7 +322,7 @@ class PV:
         """Begin anew: drop the subscription, take what the server has, subscribe; whether it is connected."""
         item = self._channel()
         self._unsubscribe()
-        if self._on_connect not in item.callbacks:
+        if self._listener is None:
             self._conn_started = True
             self._join(item)
         else:
@@ -354,17 +372,10 @@ class PV:
         wanted = self._auto_monitor
         mask = ca.DEFAULT_SUBSCRIPTION_MASK if wanted is True else int(wanted)
         self._monref_mask = mask
-        watch = wire.watch(self._chosen, mask, self._on_changes)
+        assert self._queue is not None  # it has been connected
+        watch = wire.watch(Wanted(-1, self.form, self._user_max_count or 0), mask, self._queue)
         item.watches[id(watch)] = watch
         self._monref = (self._on_changes, self.pvname, watch)
-
-    def _chosen(self) -> tuple[int, int]:
-        """Type and number of elements to subscribe to, when the server is there."""
-        item = self._item
-        assert item is not None  # it has a subscription
-        wire = item.wire
-        ftype = ca.promote_fieldtype(wire.native_type, use_time=self.form == "time", use_ctrl=self.form == "ctrl")
-        return ftype, min(self._user_max_count or 0, wire.count)
 
     def _unsubscribe(self) -> None:
         monref, self._monref = self._monref, None
@@ -379,31 +390,77 @@ class PV:
         """Monitor no more."""
         self.auto_monitor = False
 
+    @property
+    def _args(self) -> dict[str, Any]:
+        """All that is known, by name."""
+        queue = self._queue
+        if queue is not None and queue.holds:
+            self._merge(queue)
+        return self._known
+
+    @_args.setter
+    def _args(self, known: dict[str, Any]) -> None:
+        self._known = known
+
+    def _merge(self, queue: Queue) -> None:
+        """Take in what came while nobody was to be called."""
+        with self._turn:
+            reading = queue.take()
+            if reading is not None and not self._live:
+                self._apply(reading)
+
+    def _heed(self) -> None:
+        """From now on every update is delivered: there is somebody to be called."""
+        queue = self._queue
+        if queue is not None and queue.quiet:
+            with self._turn:
+                queue.quiet = False
+                reading = queue.take()
+                if reading is not None and not self._live:
+                    self._apply(reading)
+
     def _on_changes(self, reading: Reading) -> None:
-        """An update."""
-        value = reading.value
-        args = self._args
-        args.update(metadata(reading, self.ftype))
-        args["count"] = reading.count
-        args["chid"] = self._number
-        if not dbr.TIME_STRING <= self.ftype < dbr.CTRL_STRING:
-            args["timestamp"], args["posixseconds"], args["nanoseconds"] = time.time(), 0, 0
-        args["value"] = value = unpacked(value, ca.HAS_NUMPY)
-        self._updated = True
-        if self.callbacks or self.verbose:
-            self._set_charval(value, call_ca=False)
-            if self.verbose:
-                ca.write(f"  {self.pvname}: {args['char_value']} ({fmt_time(args['timestamp'])})")
-            self._run_all()
+        """An update, in its turn."""
+        with self._turn:
+            self._live = True
+            applied = self._apply(reading)
+        if not applied:
+            return
+        try:
+            if self.callbacks or self.verbose:
+                known = self._known
+                self._set_charval(known["value"], call_ca=False)
+                if self.verbose:
+                    ca.write(f"  {self.pvname}: {known['char_value']} ({fmt_time(known['timestamp'])})")
+                self._run_all()
+        except BaseException as error:  # noqa: BLE001  whatever comes: the queue goes on
+            complain(self._on_changes, error)
         item = self._item
-        if item is not None and item.signals._waiting:
+        if item is not None:
             item.signals.tell()
+
+    def _apply(self, reading: Reading) -> bool:
+        """Take an update in; false if it is none."""
+        known, ftype = self._known, self.ftype
+        count = reading.count
+        if count == 0 and ftype < dbr.TIME_STRING:
+            return False  # no elements and no metadata: libca takes it for the end of the subscription
+        known.update(metadata(reading, ftype))
+        if not dbr.TIME_STRING <= ftype < dbr.CTRL_STRING:
+            known["timestamp"], known["posixseconds"], known["nanoseconds"] = time.time(), 0, 0
+        known["count"] = count
+        known["chid"] = self._number
+        known["value"] = unpacked(reading.value, ca.HAS_NUMPY)
+        self._updated = True
+        return True
 
     def _await_update(self) -> None:
         """Wait for the update that a new subscription begins with."""
         item = self._item
         if item is not None and self._monref is not None:
-            item.wait(lambda: self._updated or not self.connected, 1.0)
+            self._heed()
+            queue = self._queue
+            item.wait(lambda: self._updated or (queue is not None and queue.holds) or not self.connected, 1.0)
 
     def _await_put(self, timeout: float) -> None:
         """Wait until the last put that was asked to tell is over."""
@@ -457,6 +514,7 @@ class PV:
             if self.callbacks:
                 index = 1 + max(self.callbacks)
         self.callbacks[index] = (callback, kw)
+        self._heed()
         if with_ctrlvars and self.connected:
             self.get_ctrlvars()
         if run_now:
@@ -561,7 +619,9 @@ class PV:
             ca.timed_out(self.pvname, seconds)
             return None
         found = {**metadata(reading, ftype), "value": unpacked(reading.value, as_numpy and ca.HAS_NUMPY)}
-        args.update(found)
+        args = self._args
+        if self._monref is None or ftype != self.ftype or _moment(args) <= _moment(found):
+            args.update(found)  # or else a newer update has come meanwhile
         return found
 
     def _shaped(self, value: Any, nelm: int, count: int | None, as_numpy: bool, explicit: bool) -> Any:
@@ -626,7 +686,7 @@ class PV:
             if use_complete:
                 self._put_complete = False
             told = _Told(self, callback)
-        return ca.put_item(item, value, wait, timeout, told, callback_data)
+        return ca.put_item(item, value, wait, timeout, told, callback_data, None, self._queue)
 
     @property
     def put_complete(self) -> bool | None:
@@ -656,7 +716,7 @@ class PV:
             if call_ca and args["precision"] is None:
                 self.get_ctrlvars()
             return formats.number(val, args["precision"])
-        if native == dbr.ENUM and not hasattr(val, "__len__"):
+        if native == dbr.ENUM:
             if call_ca and args["enum_strs"] in ((), None):
                 self.get_ctrlvars()
             return formats.state(val, args["enum_strs"])
@@ -861,11 +921,10 @@ class PV:
         _PVcache_.pop(key, None)
         self._unsubscribe()
         self._conn_started = False
-        if deepclean and item is not None:
-            _leave(item.callbacks, self._on_connect)
-            _leave(item.access_event_callback, self._on_access)
-            _leave(item.settling, self._on_lost)
-        self._args = {}.fromkeys(self._fields)
+        listener, self._listener = self._listener, None
+        if listener is not None and item is not None:
+            item.dismiss(listener)
+        self._args = dict.fromkeys(self._fields)
         self._args["pvname"] = self.pvname
         self.clear_callbacks(with_access_callback=True, with_connect_callback=True)
 
@@ -888,9 +947,9 @@ class _Told:
             self.callback(**keywords)
 
 
-def _leave(calls: list[Any], call: Any) -> None:
-    if call in calls:
-        calls.remove(call)
+def _moment(known: dict[str, Any]) -> tuple[float, int]:
+    """The time stamp, if it has one of the server's."""
+    return known.get("posixseconds") or 0.0, known.get("nanoseconds") or 0
 
 
 def _longer(count: int, value: Any) -> bool:

@@ -24,11 +24,11 @@ def unpacked(value: Any, as_numpy: bool) -> Any:
     """What ``ca.get`` gives for a decoded value: arrays of one number are numbers, text ends without blanks."""
     kind = type(value)
     if kind is np.ndarray:
+        if value.dtype.kind == "U":
+            return [text.rstrip() for text in value.tolist()]
         if value.size == 1 and value.dtype != np.uint8:
             return value.item()
         return own(value) if as_numpy else as_ctypes(value)
-    if kind is tuple:
-        return [text.rstrip() for text in value]
     return value.rstrip() if kind is str else value
 
 

@@ -1,4 +1,4 @@
-"""The one place that touches the native API: a channel as the rest of the drop-in sees it.
+"""The one place that touches the native API: a channel, and what comes from it, as the rest of the drop-in sees them.
 
 Everything else here speaks pyepics; this file speaks ``caclient.client``.
 """
@@ -9,12 +9,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
+from caclient.client import get, put
+from caclient.client.callbacks import Events, Note
+from caclient.client.channel import Channel, Ride
 from caclient.client.context import Context
+from caclient.client.feed import Rows
 from caclient.client.pv import PV as NativePV
-from caclient.client.request import Request, failure
-from caclient.client.subscription import Monitor, Subscription
+from caclient.client.request import Request
+from caclient.client.shape import Shape
+from caclient.client.subscription import Hold
 from caclient.dbr import ChannelType, Reading
 from caclient.errors import (
     AccessDeniedError,
@@ -22,10 +28,12 @@ from caclient.errors import (
     CAError,
     CATimeoutError,
     ChannelAccessError,
-    DecodeError,
     DisconnectedError,
+    LocalProtocolError,
 )
 from caclient.protocol.commands import ReadNotifyRequest, WriteNotifyRequest
+
+from . import dbr
 
 __all__ = [
     "AccessDeniedError",
@@ -35,10 +43,12 @@ __all__ = [
     "CATimeoutError",
     "ChannelAccessError",
     "Context",
-    "DecodeError",
     "DisconnectedError",
+    "Note",
+    "Queue",
     "Reading",
     "Sent",
+    "Wanted",
     "Watch",
     "Wire",
     "metadata",
@@ -46,274 +56,348 @@ __all__ = [
     "status_of",
 ]
 
+_SENDING = 5.0
+"""Seconds that a put without completion may wait for the kernel."""
+_LONG = 1.0e9
+_SETTLING = 0.02
 
-class BadName(Exception):  # noqa: N818
+
+class BadName(Exception):
     """A name that no server can be asked for."""
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
 
 
 class Asked(Request):
     """A read that is under way; it stays so when a wait for it runs out of time."""
 
-    __slots__ = ("_channel", "_circuit")
+    __slots__ = ("_asked", "_channel", "_ride")
 
-    def __init__(self, channel: Any) -> None:
+    def __init__(self, channel: Channel, ride: Ride, ftype: int, count: int) -> None:
         super().__init__(channel.name)
         self._channel = channel
-        self._circuit: Any = None
+        self._ride = ride
+        self._asked = ftype, count
 
-    def begin(self, ftype: int, count: int) -> None:
-        """Send it."""
-        row = self._channel.row
-        if row is None:
-            raise self._channel._unreadable()
-        self._circuit, sid = row[0], row[1]
-        self._circuit.ask(ReadNotifyRequest(ChannelType(ftype), count, sid, 0), self)
+    def answer(self, timeout: float) -> Reading | None:
+        """The answer; None if there is none yet.
 
-    def result(self, timeout: float) -> Reading | None:
-        """The answer; None if there is none yet."""
+        :raises ChannelAccessError: the server could not read it.
+        :raises DisconnectedError: it has gone.
+        """
+        channel, circuit = self._channel, self._ride.circuit
         if not self.done:
-            with self._channel.context.lanes.blocking():
-                self._circuit.lead(self, time.monotonic() + timeout)
-        if self.error is not None:
-            raise self.error
-        if not self.done:
-            return None
-        if not self.reply.status.success:
-            raise failure(self.name, self.reply.status)
-        return _reading(self._channel, self.reply)
+            with channel.runtime.lanes.blocking():
+                self.wait(circuit, time.monotonic() + min(timeout, _LONG))
+            if not self.done:
+                return None
+        return get.reading_of(channel, self.result(circuit), *self._asked)
 
 
 class Sent(Request):
-    """A put that is under way; ``done`` is called when it is over, in order with the channel's other callbacks."""
+    """A put that is under way; *on_done* is called when it is over, in order with what the queue tells."""
 
-    __slots__ = ("_channel", "_circuit", "_on_done")
+    __slots__ = ("_channel", "_on_done", "_queue", "_ride")
 
-    def __init__(self, channel: Any, push: Callable[..., None], on_done: Callable[[Any], None]) -> None:
+    def __init__(self, channel: Channel, ride: Ride, queue: Queue, on_done: Callable[[Any], None]) -> None:
         super().__init__(channel.name)
         self._channel = channel
-        self._circuit: Any = None
-        self._on_done = (push, on_done)
-
-    def begin(self, ftype: int, count: int, data: Any) -> None:
-        """Send it."""
-        core, circuit = self._channel._usable()
-        if not self._channel.can_write:
-            raise self._channel.denied("write")
-        self._circuit = circuit
-        circuit.ask(WriteNotifyRequest(data, ChannelType(ftype), count, core.sid, 0), self)
-        self._channel.puts += 1
+        self._ride = ride
+        self._queue = queue
+        self._on_done = on_done
 
     def _finish(self) -> None:
-        if not self.done:
-            super()._finish()
-            push, on_done = self._on_done
-            push(on_done, self)
+        super()._finish()
+        self._channel.runtime.loop.call_soon(self._queue.note, Note(self._on_done, self))
 
-    def wait(self, timeout: float) -> bool:  # type: ignore[override]
-        """Whether it is over within so many seconds."""
+    def over(self, timeout: float) -> bool:
+        """Whether it is over within so many seconds: the record has finished, or the server has gone."""
         if not self.done:
-            with self._channel.context.lanes.blocking():
-                self._circuit.lead(self, time.monotonic() + min(timeout, 1e9))
+            with self._channel.runtime.lanes.blocking():
+                self.wait(self._ride.circuit, time.monotonic() + min(timeout, _LONG))
         return self.done
 
 
-class _TypedMonitor(Monitor):
-    """A monitor of a type and count of its own."""
+# -- updates -----------------------------------------------------------------------------------------------------------
 
-    __slots__ = ("_choose",)
 
-    def __init__(self, channel: Any, mask: int, choose: Callable[[], tuple[int, int]]) -> None:
-        super().__init__(channel, mask)
-        self._choose = choose
-        self.automatic = False
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Type and count of a subscription: a type by number, or a form of what the channel has."""
 
-    def start(self) -> None:
-        channel = self.channel
-        core, circuit = channel.core, channel.circuit
-        if core is None or circuit is None or self.core_id is not None or not channel.connected:
-            return
-        ftype, count = self._choose()
-        self.refusal = ""
-        try:
-            self.core_id = circuit.subscribe(core, ChannelType(ftype), count, self.mask, self)
-        except CAError:
-            return
-        channel.context.flush_soon(circuit)
+    ftype: int
+    form: str
+    most: int
 
-    def _shared_reading(self, reply: Any) -> Reading | None:
-        if reply.data_count == 0 and reply.data_type <= ChannelType.DOUBLE:
-            return None  # no elements and no metadata: libca takes it for the end of the subscription
-        reading = _reading(self.channel, reply)
-        if hasattr(reading[0], "flags"):
-            reading[0].flags.writeable = False
-        return reading
+    def __call__(self, shape: Shape) -> tuple[int, int]:
+        """What is asked for."""
+        ftype = self.ftype if self.ftype >= 0 else promoted(int(shape.native_type), self.form)
+        return ftype, min(self.most, shape.count)
+
+
+def promoted(ftype: int, form: str) -> int:
+    """The number of a native type in a form; text has no limits or units."""
+    if form == "ctrl":
+        return ftype + dbr.CTRL_STRING if ftype else dbr.TIME_STRING
+    return ftype + dbr.TIME_STRING if form == "time" else ftype
+
+
+class Queue(Events):
+    """What happens to a channel, in order, for one listener.
+
+    While it is quiet, because nobody is to be called, only the newest update is kept, and that costs no worker.
+    """
+
+    __slots__ = ("_newest", "quiet")
+
+    def __init__(self, channel: Channel, deliver: Callable[[Reading], None], quiet: bool) -> None:
+        super().__init__(channel, deliver)
+        self.quiet = quiet
+        self._newest: Any = None
+
+    def one(self, reading: Reading, size: int = 0) -> None:
+        """An update. *The thread that reads the circuit.*"""
+        if self.quiet:
+            self._newest = reading
+        else:
+            super().one(reading, size)
+
+    def rows(self, data_type: int, rows: Rows, shape: Shape) -> None:
+        """Updates that came together. *The thread that reads the circuit.*"""
+        if self.quiet:
+            self._newest = data_type, rows[-1:].copy(), shape
+        else:
+            super().rows(data_type, rows, shape)
+
+    @property
+    def holds(self) -> bool:
+        """Whether an update waits to be taken."""
+        return self._newest is not None
+
+    def take(self) -> Reading | None:
+        """The newest update that came while it was quiet, once. *Any thread.*"""
+        newest, self._newest = self._newest, None
+        if type(newest) is tuple:
+            data_type, rows, shape = newest
+            return shape.readings(data_type, rows)[0]  # type: ignore[no-any-return]
+        return newest  # type: ignore[no-any-return]
 
 
 class Watch:
-    """A subscription: ``callback(reading)`` for each update, until it is closed."""
+    """A subscription, until it is closed."""
 
-    __slots__ = ("_monitor", "_subscription", "_wire", "mask")
+    __slots__ = ("_hold", "mask")
 
-    def __init__(self, wire: Wire, monitor: Any, subscription: Any, mask: int) -> None:
-        self._wire = wire
-        self._monitor = monitor
-        self._subscription = subscription
+    def __init__(self, channel: Channel, wanted: Wanted, mask: int, queue: Queue) -> None:
         self.mask = mask
+        self._hold = Hold(channel, mask, queue, form=wanted)
 
     def close(self) -> None:
         """No update any more."""
-        self._subscription.close()
+        self._hold.close()
 
 
-def _reading(channel: Any, reply: Any) -> Reading:
-    if reply.data_count == 0 and channel.count == 1:
-        from caclient.dbr import decode_reading
-
-        return decode_reading(reply.data_type, 0, reply.payload, False, channel.control)
-    return channel.reading(reply)  # type: ignore[no-any-return]
+# -- channels ----------------------------------------------------------------------------------------------------------
 
 
 class Owner(Protocol):
-    """Who is told what happens to a channel."""
+    """Who is told what happens to a channel: on the engine thread, so quickly, and without a user's code."""
 
-    def on_connection(self, conn: bool) -> None:
-        """It has been connected, or lost."""
+    def on_up(self, rights: tuple[bool, bool]) -> None:
+        """It has been connected, and may be read and written so."""
 
-    def on_access(self, read_access: bool, write_access: bool) -> None:
-        """The server has said what it lets us do."""
+    def on_rights(self, rights: tuple[bool, bool]) -> None:
+        """It may be read and written so from now on."""
 
-    def on_lost(self) -> None:
-        """The loss has been told, and that there is no access."""
+    def on_down(self) -> None:
+        """It has been lost."""
+
+    def on_orphan(self) -> None:
+        """This is a forked child: all has to begin anew. *The only thread.*"""
 
 
 class Wire:
-    """A channel by name. Its owner is told what happens in order, one call at a time, on a worker thread."""
+    """A channel by name: a dependent of the native one."""
+
+    __slots__ = ("_orphaned", "_owner", "_pv", "_rights", "_up", "channel", "name")
 
     def __init__(self, context: Context, name: str, owner: Owner) -> None:
         self.name = name
         self._owner = owner
-        self._told: tuple[bool, bool, bool] = (False, False, False)
+        self._up = False
+        self._rights = (False, False)
+        self._orphaned = False
         try:
             self._pv = NativePV(name, auto_monitor=False, context=context)
         except BadValueError:
             raise BadName(name) from None
-        self._channel = self._pv.channel
-        self._pv.add_connection_callback(self._connection)
-        self._pv.add_access_callback(self._access)
+        self.channel = self._pv.channel
+        self._join()
 
-    # -- events ------------------------------------------------------------------------------------------------------
+    def _join(self) -> None:
+        channel = self.channel
+        while not channel.join(self, channel.dependents, ahead=True):
+            pass
+        channel.runtime.on_engine(self._look)
 
-    def _connection(self, conn: bool, **_: Any) -> None:
-        if conn == self._told[0]:
-            return
-        channel = self._channel
-        if conn:
-            if channel.address is not None:
-                host_name(channel.address[0])
-            rights = channel.can_read, channel.can_write
-            self._told = (True, *rights)
-            self._owner.on_access(*rights)
-            self._owner.on_connection(True)
-        else:
-            self._owner.on_connection(False)
-            self._told = (False, False, False)
-            self._owner.on_access(False, False)
-            self._owner.on_lost()
+    def _look(self) -> None:
+        if self.channel.connected:
+            self.serve(self.channel)
 
-    def _access(self, read_access: bool, write_access: bool, **_: Any) -> None:
-        if self._told[0] and self._channel.connected and self._told[1:] != (read_access, write_access):
-            self._told = (True, read_access, write_access)
-            self._owner.on_access(read_access, write_access)
+    def revive(self) -> None:
+        """In a forked child, at the first use: join the channel again."""
+        if self._orphaned:
+            self._orphaned = False
+            self.channel.runtime.wake()
+            self._join()
 
-    def push(self, call: Callable[[Any], None], argument: Any) -> None:
-        """Have a worker make ``call(argument)``, after what has been told before."""
-        assert self._pv._lane is not None
-        self._pv._lane.push(call, argument)
+    # -- a dependent: engine thread ------------------------------------------------------------------------------------
 
-    # -- facts -------------------------------------------------------------------------------------------------------
+    def serve(self, channel: Channel) -> None:
+        """The channel can be used, or there are other rights."""
+        rights = channel.can_read, channel.can_write
+        if not self._up:
+            self._up, self._rights = True, rights
+            self._owner.on_up(rights)
+        elif rights != self._rights:
+            self._rights = rights
+            self._owner.on_rights(rights)
+
+    def lost(self) -> None:
+        """It cannot be used for a while."""
+        if self._up:
+            self._up, self._rights = False, (False, False)
+            self._owner.on_down()
+
+    def end(self) -> None:
+        """It never will be used again."""
+        self.lost()
+
+    def orphan(self) -> None:
+        """In a forked child. *The only thread.*"""
+        self._up, self._rights = False, (False, False)
+        self._orphaned = True
+        self.channel.leave(self)
+        self._owner.on_orphan()
+
+    # -- facts ---------------------------------------------------------------------------------------------------------
 
     @property
     def connected(self) -> bool:
         """Whether it can be used right now."""
-        return self._channel.connected
+        return self.channel.connected
 
     @property
     def was_connected(self) -> bool:
         """Whether it has been connected at some time."""
-        return self._channel.native_type is not None
+        return self.channel.native_type is not None
 
     @property
     def native_type(self) -> int:
         """DBR number; -1 while it is not known."""
-        native = self._channel.native_type
+        native = self.channel.native_type
         return -1 if native is None else int(native)
 
     @property
     def count(self) -> int:
         """The most elements that it can have."""
-        return self._channel.count
+        return self.channel.count
 
     @property
     def access(self) -> tuple[bool, bool]:
         """Whether we may read, and write."""
-        return self._channel.can_read, self._channel.can_write
+        channel = self.channel
+        return channel.can_read, channel.can_write
 
     @property
     def host(self) -> str:
         """``name:port`` of the server."""
-        address = self._channel.address
+        address = self.channel.address
         return "<disconnected>" if address is None else f"{host_name(address[0])}:{address[1]}"
 
-    def wait(self, timeout: float) -> bool:
-        """Wait for the connection; whether there is one."""
-        try:
-            return self._channel.wait_ready(time.monotonic() + min(timeout, 1e9))
-        except CAError:
-            return False
+    @property
+    def progress(self) -> str:
+        """How far the connection has got, in words."""
+        channel = self.channel
+        return channel.progress(time.monotonic() - channel.since)
+
+    # -- what can be done ----------------------------------------------------------------------------------------------
 
     def blocking(self) -> Any:
         """Around a wait: a worker that waits gives its place to another."""
-        return self._channel.context.lanes.blocking()
+        return self.channel.runtime.lanes.blocking()
 
-    # -- requests ----------------------------------------------------------------------------------------------------
+    def on_engine(self, call: Callable[..., None], *args: Any) -> None:
+        """Have the engine thread make a call."""
+        self.channel.runtime.on_engine(call, *args)
+
+    def queue(self, deliver: Callable[[Reading], None], quiet: bool = False) -> Queue:
+        """A queue for what happens to it."""
+        return Queue(self.channel, deliver, quiet)
+
+    def ask(self, ftype: int, count: int) -> Asked:
+        """Ask the server for so many elements (0: all there are) of a type.
+
+        :raises AccessDeniedError, DisconnectedError: it cannot be asked.
+        """
+        channel = self.channel
+        ride = channel.readable
+        if ride is None:
+            if channel.connected and not channel.can_read:
+                raise channel.denied("read")
+            raise channel.ended(channel.note or channel.state.value)
+        asked = Asked(channel, ride, ftype, count)
+        try:
+            ride.circuit.ask(ReadNotifyRequest(ChannelType(ftype), count, ride.sid, 0), asked)
+        except (DisconnectedError, LocalProtocolError) as error:
+            raise channel.ended(error) from None
+        return asked
 
     def read(self, ftype: int, count: int, timeout: float) -> Reading | None:
         """Ask and wait; None if no answer has come in time."""
-        asked = self.ask(ftype, count)
-        return asked.result(timeout)
-
-    def ask(self, ftype: int, count: int) -> Asked:
-        """Ask the server for so many elements (0: all there are) of a type."""
-        asked = Asked(self._channel)
-        asked.begin(ftype, count)
-        return asked
+        try:
+            return get.read(self.channel, time.monotonic() + timeout, ChannelType(ftype), count)
+        except CATimeoutError:
+            return None
 
     def send(self, ftype: int, count: int, data: Any) -> None:
         """Write without an answer."""
-        self._channel.put(ChannelType(ftype), count, data, time.monotonic() + 5.0)
+        put.send(self.channel, ChannelType(ftype), count, data, time.monotonic() + _SENDING)
 
-    def begin_send(self, ftype: int, count: int, data: Any, on_done: Callable[[Any], None]) -> Sent:
-        """Write; ``on_done(sent)`` is called when the record has finished, or the server is lost."""
-        sent = Sent(self._channel, self.push, on_done)
-        sent.begin(ftype, count, data)
+    def begin_send(self, ftype: int, count: int, data: Any, queue: Queue, on_done: Callable[[Any], None]) -> Sent:
+        """Write; ``on_done(sent)`` is called through the queue when the record has finished, or the server is lost."""
+        channel = self.channel
+        ride = channel.ride
+        if not channel.connected or ride is None:
+            raise channel.ended(channel.note or channel.state.value)
+        if not ride.can_write:
+            raise channel.denied("write")
+        sent = Sent(channel, ride, queue, on_done)
+        try:
+            ride.circuit.ask(WriteNotifyRequest(data, ChannelType(ftype), count, ride.sid, 0), sent)
+        except (DisconnectedError, LocalProtocolError) as error:
+            raise channel.ended(error) from None
+        channel.puts += 1
         return sent
 
-    def watch(self, choose: Callable[[], tuple[int, int]], mask: int, callback: Callable[[Reading], None]) -> Watch:
-        """Call back for each update; *choose* tells type and count when the channel is there."""
-        channel, context = self._channel, self._channel.context
-        with context.lock:
-            channel.users += 1
-            monitor = _TypedMonitor(channel, mask, choose)
-            monitor.users += 1
-            channel.monitors = (*channel.monitors, monitor)
-        assert self._pv._lane is not None
-        subscription = Subscription(monitor, callback, self._pv._lane, "all", False, context._unsubscribe)
-        context.on_engine(context._attach, monitor, subscription)
-        return Watch(self, monitor, subscription, mask)
+    def watch(self, wanted: Wanted, mask: int, queue: Queue) -> Watch:
+        """Subscribe, now or when it is connected."""
+        return Watch(self.channel, wanted, mask, queue)
 
     def close(self) -> None:
         """Let the server forget it."""
+        self.channel.leave(self)
         self._pv.close()
+
+
+def settle(wires: Iterable[Wire]) -> None:
+    """Let callbacks run that wait already, for a moment; one channel of each context will do."""
+    over = time.monotonic() + _SETTLING
+    for wire in wires:
+        lanes = wire.channel.runtime.lanes
+        while lanes.depth()[0] and time.monotonic() < over:
+            time.sleep(0.0002)
 
 
 # -- names of hosts ----------------------------------------------------------------------------------------------------
@@ -354,43 +438,35 @@ def status_of(error: ChannelAccessError) -> int:
 
 def metadata(reading: Reading, ftype: int) -> dict[str, Any]:
     """What a reading of this type says beside its value, under pyepics' names."""
-    from . import dbr
-
     if ftype >= dbr.CTRL_INT:
         return _control(reading, ftype)
     if ftype < dbr.TIME_STRING:
         return {}
-    stamp = reading.stamp
-    seconds, nanoseconds = (0, 0) if stamp is None else (stamp.seconds, stamp.nanoseconds)
+    _, status, severity, seconds, nanoseconds, _ = reading.row
+    seconds, nanoseconds = seconds or 0, nanoseconds or 0
     return {
-        "status": int(reading.status),
-        "severity": int(reading.severity),
+        "status": status,
+        "severity": severity,
         "timestamp": dbr.unixtime(seconds, nanoseconds),
         "posixseconds": dbr.EPICS2UNIX_EPOCH + seconds,
         "nanoseconds": nanoseconds,
     }
 
 
-def _control(reading: Reading, ftype: int) -> dict[str, Any]:
-    from . import dbr
+def _signed(limit: Any) -> Any:
+    """Limits of characters have a sign in pyepics, other than their values."""
+    return limit - 256 if limit is not None and limit > 127 else limit
 
+
+def _control(reading: Reading, ftype: int) -> dict[str, Any]:
     if ftype == dbr.CTRL_ENUM:
         found: dict[str, Any] = {"status": int(reading.status), "severity": int(reading.severity)}
         if reading.enum_strs:
             found["enum_strs"] = reading.enum_strs
         return found
     found = {name: getattr(reading, name) for name in dbr.ctrl_limits}
+    if ftype == dbr.CTRL_CHAR:
+        found = {name: _signed(limit) for name, limit in found.items()}
     if ftype in (dbr.CTRL_FLOAT, dbr.CTRL_DOUBLE):
         found["precision"] = reading.precision
     return {**found, "units": reading.units, "status": int(reading.status), "severity": int(reading.severity)}
-
-
-_SETTLING = 0.02
-
-
-def settle(contexts: Iterable[Context | None]) -> None:
-    """Let callbacks run that wait already, for a moment."""
-    over = time.monotonic() + _SETTLING
-    for context in list(contexts):
-        while context is not None and context.lanes.depth()[0] and time.monotonic() < over:
-            time.sleep(0.0002)

@@ -65,7 +65,7 @@ class ADMCAROI(Device):
 
     def get_center(self) -> int:
         """The channel in the middle."""
-        return round(self.MinX + self.SizeX / 2.0)
+        return int(round(self.MinX + self.SizeX / 2.0))  # noqa: RUF046  numpy rounds to floats
 
     def set_center(self, val: Any) -> None:
         """Move the whole region."""

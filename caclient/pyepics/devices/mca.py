@@ -89,7 +89,7 @@ class ROI(Device):
     @property
     def width(self) -> int:
         """How many channels."""
-        return round(self.HI - self.LO)
+        return int(round(self.HI - self.LO))  # noqa: RUF046  numpy rounds to floats
 
     def clear(self) -> None:
         """No region any more."""
