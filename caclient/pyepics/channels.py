@@ -39,6 +39,11 @@ class Signals:
     def __init__(self) -> None:
         self._waiting: list[Any] = []
 
+    @property
+    def waited(self) -> bool:
+        """Whether somebody waits."""
+        return bool(self._waiting)
+
     def tell(self) -> None:
         """Something has changed."""
         while self._waiting:

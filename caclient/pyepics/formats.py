@@ -9,9 +9,16 @@ from typing import Any
 import numpy as np
 
 
+_FIXED = tuple(f"%.{precision}f" for precision in range(16))
+
+
 def number(value: Any, precision: Any) -> str:
     """A float with so many digits: fixed within five decades of 1, else the shorter form; ``str`` if that fails."""
+    if precision is None:
+        return str(value)
     try:
+        if 1.1e-5 < abs(value + 1.0e-9) < 9.9e4 and 0 <= precision < 16:  # no need to look closer
+            return _FIXED[precision] % value
         decades = int(log10(abs(value + 1.0e-9)))
         return str(f"%.{precision:d}{'f' if -5 < decades < 5 else 'g'}" % value)
     except (TypeError, ValueError, OverflowError):

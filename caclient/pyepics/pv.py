@@ -23,6 +23,7 @@ _PVcache_: dict[tuple[Any, str, Any], PV] = {}
 """PVs that ``get_pv`` has made, by name, form and context."""
 
 _TIMES = frozenset(("status", "severity", "timestamp", "posixseconds", "nanoseconds"))
+_EPOCH = dbr.EPICS2UNIX_EPOCH
 _FORMS = ("native", "time", "ctrl")
 
 
@@ -160,6 +161,8 @@ class PV:
         """Held while an update is taken in, never while somebody is called."""
         self._live = False
         """Updates are delivered one by one."""
+        self._plain = self._double = False
+        """Whether updates come with a time stamp, and are floats."""
         self._known: dict[str, Any] = dict.fromkeys(self._fields)
         self._known.update(
             pvname=self.pvname,
@@ -267,6 +270,8 @@ class PV:
         args["ftype"] = self.ftype
         args["type"] = args["typefull"] = name
         args["nelm"] = nelm
+        self._plain = dbr.TIME_STRING <= self.ftype < dbr.CTRL_STRING
+        self._double = native in (dbr.FLOAT, dbr.DOUBLE)
         args["count"] = min(most, nelm) if most else nelm
 
     def _on_lost(self) -> None:
@@ -421,6 +426,10 @@ class PV:
 
     def _on_changes(self, reading: Reading) -> None:
         """An update, in its turn."""
+        known = self._known
+        if self._plain and known["nelm"] == 1 and not self.verbose:
+            self._on_number(reading, known)
+            return
         with self._turn:
             self._live = True
             applied = self._apply(reading)
@@ -437,6 +446,47 @@ class PV:
             complain(self._on_changes, error)
         item = self._item
         if item is not None:
+            item.signals.tell()
+
+    def _on_number(self, reading: Reading, known: dict[str, Any]) -> None:
+        """An update of a single number or text with its time stamp: what there is most of."""
+        value, status, severity, seconds, nanoseconds, _ = reading.row
+        kind = type(value)
+        if kind is str:
+            value = value.rstrip()
+        elif kind is not float and kind is not int:
+            value = unpacked(value, ca.HAS_NUMPY)
+        seconds += _EPOCH
+        with self._turn:
+            self._live = self._updated = True
+            known["value"] = value
+            known["status"] = status
+            known["severity"] = severity
+            known["timestamp"] = seconds + 1.0e-6 * (nanoseconds // 1000)
+            known["posixseconds"] = seconds
+            known["nanoseconds"] = nanoseconds
+            known["count"] = 1 if kind is not np.ndarray else reading.count
+            known["chid"] = self._number
+        callbacks = self.callbacks
+        try:
+            if kind is float and self._double:
+                known["char_value"] = formats.number(value, known["precision"])
+            else:
+                self._set_charval(value, call_ca=False)
+            if len(callbacks) == 1:
+                for index, (callback, keywords) in callbacks.items():
+                    found = known.copy()
+                    if keywords:
+                        found.update(keywords)
+                    found["cb_info"] = (index, self)
+                    callback(**found)
+                    break
+            else:
+                self._run_all()
+        except BaseException as error:  # noqa: BLE001  user code
+            complain(next((function for function, _ in callbacks.values()), None), error)
+        item = self._item
+        if item is not None and item.signals.waited:
             item.signals.tell()
 
     def _apply(self, reading: Reading) -> bool:
@@ -613,8 +663,7 @@ class PV:
         if wanted is None and args["count"] != args["nelm"]:
             wanted = args["count"]
         seconds = ca.default_timeout(count) if timeout is None else timeout
-        asked = ca.ask(item, ftype, ca._wanted_count(item, wanted))
-        reading = ca.answer(item, asked, ftype, seconds)
+        reading = ca.read(item, ftype, ca._wanted_count(item, wanted), seconds)
         if reading is None:
             ca.timed_out(self.pvname, seconds)
             return None

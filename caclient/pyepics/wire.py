@@ -365,6 +365,17 @@ class Wire:
         """Write without an answer."""
         put.send(self.channel, ChannelType(ftype), count, data, time.monotonic() + _SENDING)
 
+    def send_and_wait(self, ftype: int, count: int, data: Any, timeout: float) -> bool:
+        """Write, and wait until the record has finished or the server is lost; false if that takes too long."""
+        now = time.monotonic()
+        try:
+            put.send_and_wait(self.channel, ChannelType(ftype), count, data, now + _SENDING, now + min(timeout, _LONG))
+        except CATimeoutError:
+            return False
+        except (DisconnectedError, ChannelAccessError):
+            pass  # over, too: pyepics does not ask how it ended
+        return True
+
     def begin_send(self, ftype: int, count: int, data: Any, queue: Queue, on_done: Callable[[Any], None]) -> Sent:
         """Write; ``on_done(sent)`` is called through the queue when the record has finished, or the server is lost."""
         channel = self.channel

@@ -13,7 +13,7 @@ from tests.benchmarks.cases import CLIENTS, Case, chosen
 from tests.benchmarks.runs import run_all
 from tests.benchmarks.servers import running_servers
 
-PACKAGE_OF = {"pyepics": "epics", "pyepics_ca": "epics"}
+PACKAGE_OF = {"dropin": "caclient", "pyepics": "epics", "pyepics_ca": "epics"}
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-CLIENTS = ("caclient", "pyepics", "pyepics_ca", "caproto", "aioca", "repics", "raw")
+CLIENTS = ("caclient", "dropin", "pyepics", "pyepics_ca", "caproto", "aioca", "repics", "raw")
 PEERS = ("pyepics", "pyepics_ca", "caproto", "aioca", "repics")
 
 Better = Literal["lower", "higher"]
