@@ -187,8 +187,6 @@ def caput_many(
     if len(pvlist) != len(values):
         raise ValueError("List of PV names must be equal to list of values.")
     pvs = [get_pv(name, auto_monitor=False, timeout=connection_timeout) for name in pvlist]
-    for found in pvs:
-        found.wait_for_connection(connection_timeout) if not found.connected else None
     each, together = wait == "each", wait == "all"
     done: list[int] = []
     for found, value in zip(pvs, values, strict=True):

@@ -438,7 +438,6 @@ def connect_channel(chid: Any, timeout: float | None = None, verbose: bool = Fal
     return item.connect(wanted) or failures.failed(False, item.pvname, f"not connected after {wanted:.3f} s")
 
 
-@withCHID
 def isConnected(chid: Any) -> bool:
     """Whether there is a connection."""
     return bool(state(chid) == dbr.CS_CONN)
@@ -495,7 +494,6 @@ def write_access(chid: Any) -> int:
 ACCESS = {(1, 1): "read/write", (1, 0): "read-only", (0, 1): "write-only", (0, 0): "no access"}
 
 
-@withCHID
 def access(chid: Any) -> str:
     """What the server lets us do, in words."""
     return ACCESS[read_access(chid), write_access(chid)]

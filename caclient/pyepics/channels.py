@@ -17,7 +17,7 @@ from typing import Any
 from . import dbr
 from .errors import CASeverityException, ChannelAccessException, complain
 from .utils import bytes2str, str2bytes
-from .wire import BadName, Context, Note, Queue, Wire
+from .wire import Arrivals, BadName, Context, Note, Queue, Wire
 
 _numbers = itertools.count(0x7F0000001000, 0x40)
 _here = threading.local()
@@ -25,6 +25,8 @@ _lock = threading.RLock()
 
 contexts: dict[int, Context | None] = {}
 """Native contexts by number; None until there is a channel in it."""
+arrivals: defaultdict[int, Arrivals] = defaultdict(Arrivals)
+"""What waits for the engine threads of contexts."""
 cache: defaultdict[int, dict[str, _CacheItem]] = defaultdict(dict)
 """Channels by context and name; ``epics.ca._cache``."""
 by_chid: dict[int, _CacheItem] = {}
@@ -74,7 +76,7 @@ class Signals:
 class Listener:
     """Who is told, in order and one call at a time on a worker, what happens to a channel."""
 
-    __slots__ = ("on_connection", "on_lost", "on_rights", "queue", "told")
+    __slots__ = ("on_connection", "on_lost", "on_rights", "queue", "silent", "told")
 
     def __init__(
         self,
@@ -83,6 +85,7 @@ class Listener:
         on_rights: Callable[[bool, bool], Any],
         on_lost: Callable[[], Any],
         told: bool,
+        silent: Callable[[], bool],
     ) -> None:
         self.queue = queue
         self.on_connection = on_connection
@@ -90,6 +93,8 @@ class Listener:
         self.on_lost = on_lost
         self.told = told
         """Whether it knows of a connection."""
+        self.silent = silent
+        """Whether nobody's code is called for connections: then the engine thread can do it at once."""
 
     # -- engine thread -------------------------------------------------------------------------------------------------
 
@@ -97,20 +102,29 @@ class Listener:
         """There is a connection."""
         if not self.told:
             self.told = True
+            if self.silent():
+                self._up(rights)
+                return
             self.queue.note(Note(self._up, rights, connection=True))
 
     def rights(self, rights: tuple[bool, bool]) -> None:
         """There are other rights."""
         if self.told:
+            if self.silent():
+                self._rights(rights)
+                return
             self.queue.note(Note(self._rights, rights))
 
     def down(self) -> None:
         """There is none any more."""
         if self.told:
             self.told = False
+            if self.silent():
+                self._down(None)
+                return
             self.queue.note(Note(self._down, None, connection=True))
 
-    # -- on a worker ---------------------------------------------------------------------------------------------------
+    # -- on a worker, or the engine thread if it is silent ---------------------------------------------------------------------------------------------------
 
     def _up(self, rights: tuple[bool, bool]) -> None:
         self.on_rights(*rights)
@@ -166,7 +180,7 @@ class _CacheItem:
         self.chid_int = next(_numbers)
         """The channel id as a number."""
         self._chid = dbr.chid_t(self.chid_int)
-        self._wire = Wire(native(context), pvname, self)
+        self._wire = Wire(native(context), pvname, self, arrivals[context])
 
     @property
     def wire(self) -> Wire:
@@ -248,10 +262,18 @@ class _CacheItem:
         own = self._own
         if own is None:
             self._own = own = Listener(
-                self.wire.queue(_ignore), self._tell_connection, self.run_access_event_callbacks, _nothing, self.conn
+                self.wire.queue(_ignore),
+                self._tell_connection,
+                self.run_access_event_callbacks,
+                _nothing,
+                self.conn,
+                self._silent,
             )
             self.admit(own)
         return own
+
+    def _silent(self) -> bool:
+        return not (self.callbacks or self.access_event_callback)
 
     def _tell_connection(self, conn: bool) -> None:
         self.run_connection_callbacks(conn, self.ts)
@@ -349,6 +371,7 @@ def drop(number: int | None) -> None:
     for item in list(items.values()):
         by_chid.pop(item.chid_int, None)
         item.close()
+    arrivals.pop(number if number is not None else -1, None)
     context = contexts.pop(number, None) if number is not None else None
     if context is not None:
         context.close()

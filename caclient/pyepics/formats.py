@@ -18,7 +18,7 @@ def number(value: Any, precision: Any) -> str:
         return str(value)
     try:
         if 1.1e-5 < abs(value + 1.0e-9) < 9.9e4 and 0 <= precision < 16:  # no need to look closer
-            return _FIXED[precision] % value
+            return str(_FIXED[precision] % value)
         decades = int(log10(abs(value + 1.0e-9)))
         return str(f"%.{precision:d}{'f' if -5 < decades < 5 else 'g'}" % value)
     except (TypeError, ValueError, OverflowError):

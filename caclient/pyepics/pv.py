@@ -23,6 +23,7 @@ _PVcache_: dict[tuple[Any, str, Any], PV] = {}
 """PVs that ``get_pv`` has made, by name, form and context."""
 
 _TIMES = frozenset(("status", "severity", "timestamp", "posixseconds", "nanoseconds"))
+_TURNS = tuple(threading.RLock() for _ in range(64))
 _EPOCH = dbr.EPICS2UNIX_EPOCH
 _FORMS = ("native", "time", "ctrl")
 
@@ -157,11 +158,12 @@ class PV:
         self.connection_timeout = ca.DEFAULT_CONNECTION_TIMEOUT if connection_timeout is None else connection_timeout
         self._user_max_count = count
         self._queue: Queue | None = None
-        self._turn = threading.RLock()
-        """Held while an update is taken in, never while somebody is called."""
+        self._turn = _TURNS[id(self) >> 6 & 63]
+        """Held while an update is taken in, never while somebody is called; so a few do for all."""
         self._live = False
         """Updates are delivered one by one."""
-        self._plain = self._double = False
+        self._plain: bool | None = None
+        self._double = False
         """Whether updates come with a time stamp, and are floats."""
         self._known: dict[str, Any] = dict.fromkeys(self._fields)
         self._known.update(
@@ -213,7 +215,9 @@ class PV:
         told = item.conn
         wire = item.wire
         self._queue = wire.queue(self._on_changes, quiet=not (self.callbacks or self.verbose))
-        self._listener = channels.Listener(self._queue, self._on_connection, self._on_access, self._on_lost, told)
+        self._listener = channels.Listener(
+            self._queue, self._on_connection, self._on_access, self._on_lost, told, self._silent
+        )
         if told:
             self._on_connect()
             self._on_access(*wire.access)
@@ -264,8 +268,8 @@ class PV:
         self.ftype = ca.promote_fieldtype(native, use_time=self.form == "time", use_ctrl=self.form == "ctrl")
         name = dbr.Name(self.ftype).lower()
         most = self._user_max_count
-        args = self._args
-        args["host"] = wire.host
+        args = self._known
+        args["host"] = wire.known_host
         self._take_rights(*wire.access)
         args["ftype"] = self.ftype
         args["type"] = args["typefull"] = name
@@ -273,6 +277,10 @@ class PV:
         self._plain = dbr.TIME_STRING <= self.ftype < dbr.CTRL_STRING
         self._double = native in (dbr.FLOAT, dbr.DOUBLE)
         args["count"] = min(most, nelm) if most else nelm
+
+    def _silent(self) -> bool:
+        """Whether nobody is to be called for connections and rights."""
+        return not (self.connection_callbacks or self.access_callbacks)
 
     def _on_lost(self) -> None:
         item = self._item
@@ -290,7 +298,7 @@ class PV:
                     complain(callback, error)
 
     def _take_rights(self, read_access: bool, write_access: bool) -> None:
-        args = self._args
+        args = self._known
         args["read_access"], args["write_access"] = read_access, write_access
         args["access"] = ca.ACCESS[int(read_access), int(write_access)]
 
@@ -367,7 +375,7 @@ class PV:
     def _decide(self) -> None:
         """Subscribe if that is wanted."""
         if self._auto_monitor is None:
-            self._auto_monitor = (self._args["count"] or 0) < ca.AUTOMONITOR_MAXLENGTH
+            self._auto_monitor = (self._known["count"] or 0) < ca.AUTOMONITOR_MAXLENGTH
         if self._monref is None and self._auto_monitor:
             self._subscribe()
 
@@ -399,13 +407,22 @@ class PV:
     def _args(self) -> dict[str, Any]:
         """All that is known, by name."""
         queue = self._queue
-        if queue is not None and queue.holds:
-            self._merge(queue)
+        if queue is not None:
+            if queue.holds:
+                self._merge(queue)
+            if self._known["host"] is None and self._plain is not None:
+                self._look_up_host()
         return self._known
 
     @_args.setter
     def _args(self, known: dict[str, Any]) -> None:
         self._known = known
+
+    def _look_up_host(self) -> None:
+        """The name of the server, which may take a moment the first time."""
+        item = self._item
+        if item is not None:
+            self._known["host"] = item.wire.host
 
     def _merge(self, queue: Queue) -> None:
         """Take in what came while nobody was to be called."""
@@ -427,6 +444,8 @@ class PV:
     def _on_changes(self, reading: Reading) -> None:
         """An update, in its turn."""
         known = self._known
+        if known["host"] is None:
+            self._look_up_host()
         if self._plain and known["nelm"] == 1 and not self.verbose:
             self._on_number(reading, known)
             return
@@ -450,19 +469,19 @@ class PV:
 
     def _on_number(self, reading: Reading, known: dict[str, Any]) -> None:
         """An update of a single number or text with its time stamp: what there is most of."""
-        value, status, severity, seconds, nanoseconds, _ = reading.row
+        value, status, severity, since, nanoseconds, _ = reading.row
         kind = type(value)
         if kind is str:
             value = value.rstrip()
         elif kind is not float and kind is not int:
             value = unpacked(value, ca.HAS_NUMPY)
-        seconds += _EPOCH
+        seconds = _EPOCH + (since or 0)
         with self._turn:
             self._live = self._updated = True
             known["value"] = value
             known["status"] = status
             known["severity"] = severity
-            known["timestamp"] = seconds + 1.0e-6 * (nanoseconds // 1000)
+            known["timestamp"] = seconds + 1.0e-6 * ((nanoseconds or 0) // 1000)
             known["posixseconds"] = seconds
             known["nanoseconds"] = nanoseconds
             known["count"] = 1 if kind is not np.ndarray else reading.count

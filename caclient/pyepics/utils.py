@@ -16,7 +16,7 @@ def str2bytes(st1: Any) -> bytes:
         return st1
     if isinstance(st1, str):
         return st1.encode(IOENCODING)
-    raise TypeError(f"{type(st1).__name__} is neither text nor bytes")
+    raise TypeError("encoding without a string argument")
 
 
 def bytes2str(st1: Any) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -37,6 +38,7 @@ from . import dbr
 
 __all__ = [
     "AccessDeniedError",
+    "Arrivals",
     "Asked",
     "BadName",
     "CAError",
@@ -198,6 +200,33 @@ class Watch:
         self._hold.close()
 
 
+class Arrivals:
+    """Calls for the engine thread of a context: thousands that come together are filed as one."""
+
+    __slots__ = ("_calls", "_filed")
+
+    def __init__(self) -> None:
+        self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
+        self._filed: Any = None
+        """The loop that has been told; in a forked child there is another."""
+
+    def add(self, channel: Channel, call: Callable[..., None], *args: Any) -> None:
+        """Have it called soon, in order. *Any thread.*"""
+        runtime = channel.runtime
+        runtime.wake()
+        self._calls.append((call, args))
+        if self._filed is not runtime.loop:
+            self._filed = runtime.loop
+            runtime.loop.call_soon(self._make)
+
+    def _make(self) -> None:
+        self._filed = None
+        calls = self._calls
+        while calls:
+            call, args = calls.popleft()
+            call(*args)
+
+
 # -- channels ----------------------------------------------------------------------------------------------------------
 
 
@@ -220,14 +249,15 @@ class Owner(Protocol):
 class Wire:
     """A channel by name: a dependent of the native one."""
 
-    __slots__ = ("_orphaned", "_owner", "_pv", "_rights", "_up", "channel", "name")
+    __slots__ = ("_arrivals", "_orphaned", "_owner", "_pv", "_rights", "_up", "channel", "name")
 
-    def __init__(self, context: Context, name: str, owner: Owner) -> None:
+    def __init__(self, context: Context, name: str, owner: Owner, arrivals: Arrivals) -> None:
         self.name = name
         self._owner = owner
         self._up = False
         self._rights = (False, False)
         self._orphaned = False
+        self._arrivals = arrivals
         try:
             self._pv = NativePV(name, auto_monitor=False, context=context)
         except BadValueError:
@@ -239,7 +269,7 @@ class Wire:
         channel = self.channel
         while not channel.join(self, channel.dependents, ahead=True):
             pass
-        channel.runtime.on_engine(self._look)
+        self._arrivals.add(channel, self._look)
 
     def _look(self) -> None:
         if self.channel.connected:
@@ -317,6 +347,13 @@ class Wire:
         return "<disconnected>" if address is None else f"{host_name(address[0])}:{address[1]}"
 
     @property
+    def known_host(self) -> str | None:
+        """The same without a look, which may take a while; None if nobody has looked yet."""
+        address = self.channel.address
+        name = None if address is None else known_host_name(address[0])
+        return None if name is None or address is None else f"{name}:{address[1]}"
+
+    @property
     def progress(self) -> str:
         """How far the connection has got, in words."""
         channel = self.channel
@@ -330,7 +367,7 @@ class Wire:
 
     def on_engine(self, call: Callable[..., None], *args: Any) -> None:
         """Have the engine thread make a call."""
-        self.channel.runtime.on_engine(call, *args)
+        self._arrivals.add(self.channel, call, *args)
 
     def queue(self, deliver: Callable[[Reading], None], quiet: bool = False) -> Queue:
         """A queue for what happens to it."""
@@ -416,6 +453,11 @@ def settle(wires: Iterable[Wire]) -> None:
 _hosts: dict[str, str] = {}
 _HOSTS = 10_000
 _PATIENCE = 0.3
+
+
+def known_host_name(address: str) -> str | None:
+    """The same, if it has been asked for."""
+    return _hosts.get(address)
 
 
 def host_name(address: str) -> str:

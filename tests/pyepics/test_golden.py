@@ -1,0 +1,29 @@
+"""Scripts that do the same on pyepics and on the drop-in, against a real IOC, say the same."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.pyepics.peers import differences
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(240)]
+
+FEW = ("a", "n", "m", "so", "wput_double", "wput_char", "wput_string", "s_char", "text")
+LOOKED_AT = ("lim", "never", "m", "m0", "lo", "so", "lso", "w_double", "w_string", "w_uchar", "w_enum", "e_double", "big")
+
+
+def test_puts() -> None:
+    assert differences("puts.py", *FEW) == []
+
+
+@pytest.mark.parametrize("record", LOOKED_AT)
+def test_values(record: str) -> None:
+    assert differences("values.py", record) == []
+
+
+def test_channels() -> None:
+    assert differences("channels.py", "a", "m", "lso", "w_double", "e_double", "w_string", "w_uchar") == []
+
+
+def test_connections() -> None:
+    assert differences("connections.py") == []
