@@ -14,8 +14,7 @@ from . import alarm, ca, dbr, device, motor, multiproc, pv, utils
 from .alarm import Alarm
 from .ca import poll
 from .device import Device
-from .failures import failed as _failed
-from .failures import from_environment as _from_environment
+from .failures import failed as _failed, from_environment as _from_environment
 from .formats import fmt_time
 from .importing import install, uninstall
 from .motor import Motor

@@ -124,7 +124,7 @@ class Listener:
                 return
             self.queue.note(Note(self._down, None, connection=True))
 
-    # -- on a worker, or the engine thread if it is silent ---------------------------------------------------------------------------------------------------
+    # -- on a worker, or the engine thread if it is silent -------------------------------------------------------------
 
     def _up(self, rights: tuple[bool, bool]) -> None:
         self.on_rights(*rights)

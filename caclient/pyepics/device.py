@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .ca import poll
-from .pv import PV as EpicsPV
-from .pv import get_pv
+from .pv import PV as EpicsPV, get_pv
 from .utils import IOENCODING
 
 __all__ = ["IOENCODING", "Device", "get_pv", "poll"]

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-
 _FIXED = tuple(f"%.{precision}f" for precision in range(16))
 
 

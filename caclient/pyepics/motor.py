@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import ca, device
-from .pv import PV as EpicsPV
-from .pv import get_pv
+from .pv import PV as EpicsPV, get_pv
 
 __all__ = ["Motor", "MotorException", "MotorLimitException", "ca", "device"]
 

@@ -194,6 +194,7 @@ class Watch:
     def __init__(self, channel: Channel, wanted: Wanted, mask: int, queue: Queue) -> None:
         self.mask = mask
         self._hold = Hold(channel, mask, queue, form=wanted)
+        self._hold.enter()
 
     def close(self) -> None:
         """No update any more."""

@@ -6,10 +6,24 @@ import pytest
 
 from tests.pyepics.peers import differences
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
 
 FEW = ("a", "n", "m", "so", "wput_double", "wput_char", "wput_string", "s_char", "text")
-LOOKED_AT = ("lim", "never", "m", "m0", "lo", "so", "lso", "w_double", "w_string", "w_uchar", "w_enum", "e_double", "big")
+LOOKED_AT = (
+    "lim",
+    "never",
+    "m",
+    "m0",
+    "lo",
+    "so",
+    "lso",
+    "w_double",
+    "w_string",
+    "w_uchar",
+    "w_enum",
+    "e_double",
+    "big",
+)
 
 
 def test_puts() -> None:

@@ -73,7 +73,9 @@ def run(program: str, argument: str, given: str = "") -> str:
 @pytest.mark.parametrize("root", ["caclient.pyepics", "epics"])
 def test_every_name_is_there_with_the_same_parameters(root: str) -> None:
     theirs = [
-        entry for entry in json.loads(run(THEIRS, MODULES)) if entry[0] not in NOT_FOR_SCRIPTS and entry[1] not in NOT_FOR_SCRIPTS
+        entry
+        for entry in json.loads(run(THEIRS, MODULES))
+        if entry[0] not in NOT_FOR_SCRIPTS and entry[1] not in NOT_FOR_SCRIPTS
     ]
     looked_at, bad = json.loads(run(OURS, root, json.dumps(theirs)))
     assert looked_at > 300

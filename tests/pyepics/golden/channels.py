@@ -110,6 +110,7 @@ say("long name", ca.create_channel, "x" * 70000)
 say("clear", ca.clear_channel, never)
 say("clear again", ca.clear_channel, never)
 
+
 def in_a_thread():
     say("thread: context", lambda: ca.current_context() is None)
     say("thread: detach", ca.detach_context)
