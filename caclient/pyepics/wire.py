@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 from caclient.client import get, put
 from caclient.client.callbacks import Events, Note
-from caclient.client.channel import Channel, Ride
+from caclient.client.channel import Channel
 from caclient.client.context import Context
 from caclient.client.feed import Rows
 from caclient.client.pv import PV as NativePV
 from caclient.client.request import Request
+from caclient.client.ride import Ride
 from caclient.client.shape import Shape
 from caclient.client.subscription import Hold
 from caclient.dbr import ChannelType, Reading
