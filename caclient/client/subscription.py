@@ -7,6 +7,7 @@ nothing, so a finalizer may do it in any thread at any moment: it files a call, 
 from __future__ import annotations
 
 import inspect
+import threading
 import time
 import weakref
 from collections.abc import Callable
@@ -94,6 +95,7 @@ class Calls(Feed):
         "_gap",
         "_resting",
         "errors",
+        "gate",
         "lanes",
         "last_error_logged",
         "name",
@@ -105,6 +107,7 @@ class Calls(Feed):
         self, lanes: Lanes, name: str, callback: ReadingCallback, limit: int | None = None, gap: float = 0.0
     ) -> None:
         super().__init__(1 if gap else limit)
+        self.gate = threading.Lock()
         self.lanes = lanes
         self.name = name
         self._callback = callback

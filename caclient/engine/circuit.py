@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
+from caclient.engine.batches import Batches
 from caclient.engine.creations import CreationWatch
 from caclient.engine.farewell import Farewell
 from caclient.engine.loop import Loop, Timer
@@ -95,7 +96,8 @@ class Creator(Protocol):
 class Circuit(Sending):
     """A connection to (address, priority), and the counters that a report shows.
 
-    *on_closed* is called once at the end, *on_command* with what has no owner; both on the engine thread.
+    *on_closed* is called once at the end, *on_command* with what has no owner; both on the engine thread. What one
+    receive brings for callbacks goes to *batches* together.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class Circuit(Sending):
         on_command: Callable[[Circuit, Command], None],
         max_payload: int | None = None,
         echo_timeout: float = PROBE,
+        batches: Batches | None = None,
     ) -> None:
         self.address = address
         self.priority = priority
@@ -126,7 +129,7 @@ class Circuit(Sending):
         self.watch = Watch(loop, self, outbox, conn_timeout, echo_timeout)
         self.creations = CreationWatch(loop, self)
         """Channels that the server was asked for and has not made."""
-        self.reader = Reader(loop, self, outbox, self.watch.heard, self.close, self._unowned)
+        self.reader = Reader(loop, self, outbox, self.watch.heard, self.close, self._unowned, batches)
         self.exchange = self.reader.exchange
         self.lead = self.reader.lead
         self._on_closed = on_closed

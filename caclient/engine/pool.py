@@ -85,6 +85,7 @@ class Pool:
                 self._on_command,
                 config.max_array_bytes,
                 config.echo_timeout,
+                self._runtime.lanes,
             )
             self.circuits[address, priority] = circuit
             self._at.setdefault(address, {})[priority] = circuit

@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, Protocol
 
+from caclient.engine.batches import Batches
 from caclient.engine.hold import held
 from caclient.engine.loop import Loop
 from caclient.engine.outbox import Outbox
@@ -96,6 +97,7 @@ class Reader:
         on_heard: Callable[[float], None],
         on_over: Callable[[str, bool], None],
         on_unowned: Callable[[Command], None],
+        batches: Batches | None = None,
     ) -> None:
         self.bytes_in = 0
         self.relay = Relay(self._hand_out, self._relay_over)
@@ -109,6 +111,7 @@ class Reader:
         self._on_heard = on_heard
         self._on_over = on_over
         self._on_unowned = on_unowned
+        self._batches = batches
         self._sock: socket.socket | None = None
         self._descriptor = -1
         self._appetite = _CHUNK
@@ -434,6 +437,17 @@ class Reader:
 
     def _deliver(self, items: Iterable[Any]) -> None:
         """Hand items to their owners, each once, whoever closes the circuit meanwhile. *Caller holds the seat.*"""
+        batches = self._batches
+        if batches is None:
+            self._deliver_each(items)
+            return
+        batches.collect()
+        try:
+            self._deliver_each(items)
+        finally:
+            batches.dispatch()
+
+    def _deliver_each(self, items: Iterable[Any]) -> None:
         undelivered = self._undelivered
         undelivered.extend(items)
         while undelivered:
