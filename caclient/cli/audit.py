@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import sys
@@ -178,6 +179,16 @@ def scripts(paths: Iterable[str]) -> Iterator[Path]:
     """The files, and those in the folders."""
     for path in map(Path, paths):
         yield from sorted(path.rglob("*.py")) if path.is_dir() else (path,)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to read."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="scripts, or folders of them")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the findings, one a line; 1 if there are any, or a file cannot be read."""
+    return main(options.paths)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -109,6 +109,10 @@ COMMANDS: dict[str, Verb] = {
         "show PVs as a table that keeps itself up to date",
         ("caclient watch m1.RBV m2.RBV shutter", "caclient watch --from-file motors.txt"),
     ),
+    "audit": Verb(
+        "list the calls of pyepics in scripts that differ on caclient.pyepics",
+        ("caclient audit scan.py", "caclient audit ~/scripts"),
+    ),
     "demo": Verb(
         "start a demo IOC, then read, write and watch it, and see it go and come back",
         ("caclient demo",),
