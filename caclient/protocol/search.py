@@ -219,11 +219,11 @@ class SearchSchedule:
 
     def _restart(self, cids: Iterable[int], now: float, delay: float = 0.0) -> None:
         for cid in tuple(cids):
-            entry = self._names.get(cid)
-            if entry is None or entry.home == _NEW or (delay and entry.home <= now + delay):
-                continue  # it is asked for sooner
-            if entry.last_asked is None or now - entry.last_asked > JUST_NOW:
-                self.again(cid, now, delay)
+            entry = self._names[cid]
+            just_asked = entry.last_asked is not None and now - entry.last_asked <= JUST_NOW
+            wait = max(delay, JUST_NOW) if just_asked else delay  # it may have been too early by a moment
+            if entry.home != _NEW and not (wait and entry.home <= now + wait):
+                self.again(cid, now, wait)
 
     def _forget_host(self, entry: SearchName) -> None:
         if entry.host:

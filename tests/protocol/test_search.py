@@ -457,6 +457,19 @@ class TestHurry:
         searches.hurry(self.HOST, JUST_NOW / 2)
         assert searches.next_due() == later
 
+    def test_of_a_name_asked_for_a_moment_too_early_asks_again_a_moment_later(self, waiting):
+        """The second beacon, which comes soon, would be too soon for a second hurry."""
+        due_at = waiting._names[3].home
+        asked = next(
+            now for now, datagram in run(waiting, 5000.0, now=due_at - 1e-9) for cid, _ in datagram if cid == 3
+        )
+        assert waiting.attempts(3).last_asked_at >= asked
+        now = waiting.attempts(3).last_asked_at + 0.01
+        waiting.hurry(self.HOST, now)
+        waiting.hurry(self.HOST, now + 0.06)
+        again = [when for when, datagram in run(waiting, now + 1.0, now=now) for cid, _ in datagram if cid == 3]
+        assert again[0] - now <= JUST_NOW + 0.01
+
     def test_of_names_that_wait_for_the_budget(self):
         searches = schedule(retry_rate=0.1)
         for cid in range(2000):

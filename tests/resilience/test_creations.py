@@ -9,6 +9,8 @@ import pytest
 from caclient import Context
 from caclient.protocol import commands as ca, creations as rules
 from tests.faults import FaultServer
+from tests.faults.forger import Forger
+from tests.faults.sockets import Tcp
 from tests.resilience.watching import eventually, within
 
 Serve = Callable[..., FaultServer]
@@ -74,3 +76,19 @@ def test_a_channel_that_comes_and_goes_is_asked_for_ever_less_often(serve: Serve
     server.leave("x")
     with within(3.0):
         assert x.get() == 1.0
+
+
+def test_forged_answers_pile_nothing_up(serve: Serve, connect: Connect) -> None:
+    """Each answer that names a port at which nobody serves had a timer of its own: 65 MB in eight seconds."""
+    server = serve({"x": 1.0}, tcp=Tcp.REFUSE)
+    context = connect(server)
+    pv = context.pv("x")
+    assert not pv.wait_for_connection(0.2)
+    searches = context._home.searches
+    assert searches.sock is not None
+    where = ("127.0.0.1", searches.sock.getsockname()[1])
+    with Forger() as forger:
+        for _ in range(50):
+            forger.search_replies(where, [pv.channel.cid] * 40, server.tcp_port)
+    eventually(lambda: searches.datagrams_received > 50)
+    assert len(context._home.runtime.loop._timers) < 100
