@@ -9,21 +9,31 @@ from __future__ import annotations
 
 from caclient.client.api import (
     caget,
-    caget_many,
     cainfo,
     camonitor,
     caput,
-    caput_many,
-    connect_all,
+    close_all,
+    on_callback_error,
+    subscriptions,
+    why,
 )
-from caclient.client.bulk import (
-    ConnectResult,
-)
+from caclient.client.completion import Put
 from caclient.client.context import (
     Context,
     default_context,
     set_default_context,
     using,
+)
+from caclient.client.description import Description
+from caclient.client.expect import Expectation
+from caclient.client.listing import Subscriptions
+from caclient.client.many import (
+    caget_many,
+    caput_many,
+    connect_all,
+    restore,
+    restore_on_exit,
+    snapshot,
 )
 from caclient.client.pv import (
     PV,
@@ -149,13 +159,14 @@ __all__ = [
     "Cause",
     "ChannelAccessError",
     "Config",
-    "ConnectResult",
     "Context",
     "ContextClosedError",
     "DEFAULT",
     "DecodeError",
+    "Description",
     "Diagnosis",
     "DisconnectedError",
+    "Expectation",
     "LimitError",
     "Limits",
     "LocalProtocolError",
@@ -164,6 +175,7 @@ __all__ = [
     "NoValueError",
     "PV",
     "ProtocolError",
+    "Put",
     "ReadOnlyError",
     "Reading",
     "ReentrantError",
@@ -172,6 +184,7 @@ __all__ = [
     "Results",
     "Snapshot",
     "Subscription",
+    "Subscriptions",
     "Updates",
     "WrongTypeError",
     "caget",
@@ -180,10 +193,17 @@ __all__ = [
     "camonitor",
     "caput",
     "caput_many",
+    "close_all",
     "connect_all",
     "default_context",
+    "on_callback_error",
+    "restore",
+    "restore_on_exit",
     "set_default_context",
+    "snapshot",
+    "subscriptions",
     "using",
+    "why",
 ]
 
 

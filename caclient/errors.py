@@ -41,6 +41,9 @@ class CAError(Exception):
         text = super().__str__()
         return self.why.failure() if not text and self.why is not None else text
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class CATimeoutError(CAError, TimeoutError):
     """No answer within the time allowed; the text says what was tried and how far it got."""

@@ -1,179 +1,168 @@
-"""Functions for those who do not want to hold a PV. All use the default context and keep what they connect.
+"""Functions for those who do not want to hold a PV: they keep shared ones by name (``shared``).
 
-Any thread may call them, callbacks included.
+All take names or PVs; names are made PVs of `context`. Any thread may call them, callbacks included.
 """
 
 from __future__ import annotations
 
-import math
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, overload
 
-from caclient.client.bulk import ConnectResult, get_values, in_turn, wait_all
-from caclient.client.context import Context, default_context
-from caclient.client.pv import DEFAULT_TIMEOUT, PV
-from caclient.client.subscription import Subscription
+from caclient.client import default
+from caclient.client.context import Context, pv_of
+from caclient.client.description import Description
+from caclient.client.listing import Subscriptions, subscriptions_of
+from caclient.client.pv import PV
+from caclient.client.subscription import Policy, Subscription
+from caclient.client.timeout import DEFAULT, Timeout, seconds
+from caclient.client.why import Diagnosis
 from caclient.dbr import Reading
-from caclient.errors import BadValueError, CAError, CATimeoutError
+from caclient.dbr.mask import DEFAULT_MASK, MaskLike
+from caclient.engine.lanes import ErrorCallback, listen_to_errors
+
+ReadingCallback = Callable[[Reading], Any]
+
+
+@overload
+def caget(
+    pvname: str | PV,
+    *,
+    as_string: Literal[True],
+    timeout: Timeout = DEFAULT,
+    count: int | None = None,
+    use_monitor: bool = ...,
+    context: Context | None = None,
+) -> str: ...
+
+
+@overload
+def caget(
+    pvname: str | PV,
+    *,
+    as_string: bool = ...,
+    timeout: Timeout = DEFAULT,
+    count: int | None = None,
+    use_monitor: bool = ...,
+    context: Context | None = None,
+) -> Any: ...
 
 
 def caget(
-    pvname: str,
+    pvname: str | PV,
     *,
     as_string: bool = False,
+    timeout: Timeout = DEFAULT,
     count: int | None = None,
     use_monitor: bool = True,
-    timeout: float = DEFAULT_TIMEOUT,
+    context: Context | None = None,
 ) -> Any:
     """The value of a PV by name; arguments and exceptions are those of ``PV.get``."""
-    pv = default_context().shared_pv(pvname)
-    return pv.get(timeout, count=count, as_string=as_string, use_monitor=use_monitor)
+    pv = pv_of(pvname, context)
+    return pv.get(timeout=timeout, count=count, as_string=as_string, use_monitor=use_monitor)
 
 
-def caput(pvname: str, value: Any, *, wait: bool = False, timeout: float | None = None) -> None:
+def caput(
+    pvname: str | PV, value: Any, *, wait: bool = False, timeout: Timeout = DEFAULT, context: Context | None = None
+) -> None:
     """Write a PV by name; arguments and exceptions are those of ``PV.put``."""
-    default_context().shared_pv(pvname).put(value, wait=wait, timeout=timeout)
+    pv_of(pvname, context).put(value, wait=wait, timeout=timeout)
+
+
+@overload
+def camonitor(  # type: ignore[overload-overlap]
+    pvs: str | PV,
+    callback: ReadingCallback | None = None,
+    *,
+    policy: Policy = ...,
+    limit: int | None = None,
+    max_rate: float | None = None,
+    mask: MaskLike = ...,
+    count: int | None = None,
+    skip_initial: bool = False,
+    context: Context | None = None,
+) -> Subscription: ...
+
+
+@overload
+def camonitor(
+    pvs: Iterable[str | PV],
+    callback: ReadingCallback | None = None,
+    *,
+    policy: Policy = ...,
+    limit: int | None = None,
+    max_rate: float | None = None,
+    mask: MaskLike = ...,
+    count: int | None = None,
+    skip_initial: bool = False,
+    context: Context | None = None,
+) -> Subscriptions: ...
 
 
 def camonitor(
-    pvname: str,
-    callback: Callable[[Reading], Any] | None = None,
+    pvs: str | PV | Iterable[str | PV],
+    callback: ReadingCallback | None = None,
     *,
-    writer: Callable[[str], Any] | None = None,
-    policy: str = "all",
-) -> Subscription:
-    """Call ``callback(reading)`` for every update, or write a line for each to *writer* (by default standard output).
+    policy: Policy = "all",
+    limit: int | None = None,
+    max_rate: float | None = None,
+    mask: MaskLike = DEFAULT_MASK,
+    count: int | None = None,
+    skip_initial: bool = False,
+    context: Context | None = None,
+) -> Subscription | Subscriptions:
+    """Call ``callback(reading)`` for every update of one PV or of many; without a callback, print a line for each.
 
-    Goes on until the result's ``close()``.
+    Goes on until the result's ``close()``; arguments and exceptions are those of ``PV.subscribe``.
     """
-    pv = default_context().shared_pv(pvname)
-    return pv.subscribe(callback or _line_writer(pvname, writer or _write_line), policy=policy)
+
+    def subscribe(pv: PV) -> Subscription:
+        return pv.subscribe(
+            _print_line if callback is None else callback,
+            policy=policy,
+            limit=limit,
+            max_rate=max_rate,
+            mask=mask,
+            count=count,
+            skip_initial=skip_initial,
+        )
+
+    if isinstance(pvs, (str, PV)) or not isinstance(pvs, Iterable):
+        return subscribe(pv_of(pvs, context))
+    return Subscriptions([subscribe(pv) for pv in [pv_of(each, context) for each in pvs]])
 
 
-def cainfo(pvname: str, *, timeout: float = DEFAULT_TIMEOUT) -> str:
-    """What is known about a PV, as text of several lines."""
-    pv = default_context().shared_pv(pvname)
-    reading = pv.read(timeout)
-    rows = {
-        "name": pvname,
-        "value": reading.text,
-        "type": f"{pv.type}, {pv.count} element{'s' if pv.count != 1 else ''}",
-        "host": pv.host,
-        "access": pv.access,
-        "time stamp": reading.time_text,
-        "alarm": f"{reading.severity}, {reading.status}",
-        "units": reading.units,
-        "precision": reading.precision,
-        "states": ", ".join(reading.enum_strs) or None,
-        **{f"{kind} limits": _range(*limits) for kind, limits in reading.limits._asdict().items()},
-    }
-    return "\n".join(f"{key:>14}: {value}" for key, value in rows.items() if value is not None)
+def cainfo(pvname: str | PV, *, timeout: Timeout = DEFAULT, context: Context | None = None) -> Description:
+    """What there is to know about a PV, as a table, which is returned and not printed: ``PV.describe`` by name."""
+    return pv_of(pvname, context).describe(timeout=timeout)
 
 
-def caget_many(pvnames: Sequence[str], *, timeout: float = DEFAULT_TIMEOUT, raises: bool = True) -> list[Any]:
-    """The values of many PVs, asked for at once and with one deadline for all.
-
-    :param raises: false puts the exception in the place of each value that could not be had.
-    """
-    context = default_context()
-    pvs = [context.shared_pv(name) for name in pvnames]
-    results = get_values(pvs, time.monotonic() + timeout)
-    failed = [result for result in results if isinstance(result, Exception)]
-    if failed and raises:
-        raise _summary(failed, len(pvnames))
-    return results
+def why(pvname: str | PV, *, timeout: float = 2.0, context: Context | None = None) -> Diagnosis:
+    """Why a PV does not answer, or that all is well: waits for it, at most *timeout* seconds, and then says."""
+    limit = seconds(timeout)
+    if isinstance(pvname, PV):
+        return pvname._examine(limit)
+    held = pv_of(pvname, context)
+    return held._examine(limit)
 
 
-def caput_many(
-    pvnames: Sequence[str],
-    values: Sequence[Any],
-    *,
-    wait: bool = False,
-    timeout: float = DEFAULT_TIMEOUT,
-    raises: bool = True,
-) -> list[Exception | None]:
-    """Write many PVs with one deadline for all; with *wait*, until all records have finished.
-
-    :param raises: false returns, for each PV, None or what went wrong.
-    """
-    if len(pvnames) != len(values):
-        raise BadValueError(f"{len(pvnames)} names but {len(values)} values")
-    context = default_context()
-    deadline = time.monotonic() + timeout
-    pvs = [context.shared_pv(name) for name in pvnames]
-    started = time.monotonic()
-    begun: dict[int, Any] = {}
-    for places in in_turn([pv.channel for pv in pvs], deadline):
-        begun.update((place, _begin(pvs[place], values[place], wait)) for place in places)
-    waited = time.monotonic() - started
-    results = [
-        _finish(begun[place], deadline) if place in begun else pv.channel.unready(waited)
-        for place, pv in enumerate(pvs)
-    ]
-    failed = [result for result in results if result is not None]
-    if failed and raises:
-        raise _summary(failed, len(pvnames))
-    return results
+def subscriptions() -> Subscriptions:
+    """All subscriptions and callbacks that live in this process: what earlier cells of a notebook left, say."""
+    return subscriptions_of(default.homes())
 
 
-def connect_all(
-    pvs: Iterable[str | PV], timeout: float = DEFAULT_TIMEOUT, *, context: Context | None = None
-) -> ConnectResult:
-    """Connect many PVs with one deadline for all; never raises for those that do not connect, but says why."""
-    started = time.monotonic()
-    context = context or default_context()
-    all_pvs = [pv if isinstance(pv, PV) else context.shared_pv(pv) for pv in pvs]
-    wait_all([pv.channel for pv in all_pvs], started + timeout)
-    waited = time.monotonic() - started
-    connected = {pv.pvname: pv for pv in all_pvs if pv.connected}
-    failed: dict[str, Exception] = {
-        pv.pvname: CATimeoutError(pv.channel.progress(waited)) for pv in all_pvs if pv.pvname not in connected
-    }
-    return ConnectResult(connected, failed)
+def close_all() -> None:
+    """End every subscription, callback and iterator of this process; PVs stay connected."""
+    for closing in subscriptions_of(default.homes(), iterators=True):
+        closing.close()
 
 
-def _begin(pv: PV, value: Any, wait: bool) -> Any:
-    try:
-        return pv.begin_put(value) if wait else pv.put(value, timeout=0.0)
-    except CAError as error:
-        return error
+def on_callback_error(fn: ErrorCallback | None) -> None:
+    """Have ``fn(pvname, callback, error)`` told of what callbacks raise, beside the log; None ends that."""
+    listen_to_errors(fn)
 
 
-def _finish(begun: Any, deadline: float) -> Exception | None:
-    if begun is None or isinstance(begun, Exception):
-        return begun
-    try:
-        begun(deadline)
-    except CAError as error:
-        return error
-    return None
-
-
-def _summary(failed: list[Exception], total: int) -> Exception:
-    """One exception for many: of the first's kind, naming the first few."""
-    first = failed[0]
-    shown = "; ".join(str(error) for error in failed[:3])
-    more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
-    kind = type(first) if isinstance(first, CAError) else CAError
-    return kind(f"{len(failed)} of {total} failed: {shown}{more}")
-
-
-def _line_writer(pvname: str, write: Callable[[str], Any]) -> Callable[[Reading], None]:
-    def show(reading: Reading) -> None:
-        alarm = f" {reading.alarm_text}" if reading.severity else ""
-        write(f"{pvname} {reading.time_text} {reading.text}{alarm}\n")
-
-    return show
-
-
-def _write_line(line: str) -> None:
-    sys.stdout.write(line)
+def _print_line(reading: Reading) -> None:
+    alarm = f" {reading.alarm_text}" if reading.alarm_text else ""
+    sys.stdout.write(f"{reading.pvname} {reading.time_text} {reading.text}{alarm}\n")
     sys.stdout.flush()
-
-
-def _range(lower: float | None, upper: float | None) -> str | None:
-    """Two limits as text; None if neither is set."""
-    known = [limit for limit in (lower, upper) if limit is not None and not math.isnan(limit)]
-    return f"{lower} to {upper}" if known else None

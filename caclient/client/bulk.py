@@ -1,52 +1,25 @@
-"""Many PVs at once: one deadline for all, and a reason for each that failed."""
+"""Many channels at once: one deadline for all, and a reason for each that failed."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from caclient.client.channel import Channel, State as ChannelState
 from caclient.client.get import nonsense, reading_of
-from caclient.client.pv import PV
-from caclient.client.request import BulkRequest, failure, unanswered
+from caclient.client.request import BulkRequest, failure
 from caclient.client.ride import Ride
 from caclient.client.waiting import Latch
 from caclient.dbr import ChannelType, Reading, decode_rows, run_values
 from caclient.engine.circuit import Circuit
 from caclient.engine.signals import seconds_to
-from caclient.errors import CAError, CATimeoutError, DecodeError
+from caclient.errors import CAError, DecodeError
 from caclient.protocol.runs import ReplyRun
 
 _GATHER: Final = 0.005
 """Seconds for which channels that become ready are gathered, at the least, before they are asked together."""
-
-
-class ConnectResult(Mapping[str, PV]):
-    """What ``connect_all`` came to: the connected PVs by name, and why the others are not in ``failed``."""
-
-    def __init__(self, pvs: dict[str, PV], failed: dict[str, Exception]) -> None:
-        self.pvs = pvs
-        self.failed = failed
-
-    def __getitem__(self, name: str) -> PV:
-        return self.pvs[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.pvs)
-
-    def __len__(self) -> int:
-        return len(self.pvs)
-
-    @property
-    def ok(self) -> bool:
-        """Whether all are connected."""
-        return not self.failed
-
-    def __repr__(self) -> str:
-        lines = [f"<{len(self.pvs)} connected, {len(self.failed)} failed>"]
-        return "\n".join(lines + [f"  {reason}" for reason in list(self.failed.values())[:10]])
 
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
@@ -98,14 +71,14 @@ def in_turn(channels: Sequence[Channel], deadline: float) -> Iterator[list[int]]
             return
 
 
-def get_all(pvs: Sequence[PV], deadline: float) -> list[Reading | Exception]:
-    """A reading of each PV, or why there is none, from the servers and in the order given."""
-    return _answers(pvs, deadline, _Share.readings, _as_reading)
+def get_all(channels: Sequence[Channel], deadline: float) -> list[Reading | CAError]:
+    """A reading of each channel, or why there is none, from the servers and in the order given."""
+    return _answers(channels, deadline, _Share.readings, _as_reading)
 
 
-def get_values(pvs: Sequence[PV], deadline: float) -> list[Any]:
+def get_values(channels: Sequence[Channel], deadline: float) -> list[Any]:
     """The values alone, for those who want nothing else; an exception in the place of each that cannot be had."""
-    return _answers(pvs, deadline, _Share.values, _as_value)
+    return _answers(channels, deadline, _Share.values, _as_value)
 
 
 def _as_reading(share: _Share, place: int, answer: Any) -> Reading:
@@ -159,12 +132,11 @@ class _Share:
 
 
 def _answers(
-    pvs: Sequence[PV],
+    channels: Sequence[Channel],
     deadline: float,
     of_run: Callable[[_Share, ReplyRun], list[Any]],
     of_reply: Callable[[_Share, int, Any], Any],
 ) -> list[Any]:
-    channels = [pv.channel for pv in pvs]
     results: list[Any] = [None] * len(channels)
     shares: list[_Share] = []
     try:
@@ -240,7 +212,7 @@ def _collect(
 def _missing(share: _Share, channel: Channel) -> Exception:
     if share.request.error is not None:
         return channel.ended(share.request.error)
-    return CATimeoutError(unanswered(channel.name, share.request.sent_at, share.circuit))
+    return channel.unanswered(share.request.sent_at, share.circuit)
 
 
 def _ioid_of(answer: Any) -> int:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from caclient.client.channel import Channel
+from caclient.client.channel import ACCESS, Channel
 from caclient.client.feed import PIECE, Rows, Stretch
 from caclient.client.properties import fetch, want
 from caclient.client.ride import Ride
@@ -36,8 +36,6 @@ _TICK: Final = 0.1
 """Seconds between two looks at how long readings have waited."""
 _METADATA: Final = 1.0
 """Seconds that the first call waits for the metadata."""
-
-ACCESS: Final = {(True, True): "read/write", (True, False): "read-only", (False, True): "write-only"}
 
 
 class Note:
@@ -183,7 +181,7 @@ class Events(Calls):
         try:
             call(argument)
         except BaseException as error:  # noqa: BLE001  user code
-            report_error(self, error)
+            report_error(self, error, argument[0] if type(argument) is tuple else None)
 
 
 class Entry:
@@ -219,6 +217,7 @@ class Callbacks:
         "entries",
         "events",
         "pv",
+        "running",
     )
 
     def __init__(self, pv: Any, channel: Channel, mask: int | None) -> None:
@@ -240,8 +239,16 @@ class Callbacks:
         self._shape: Shape | None = None
         self._template: dict[str, Any] = {}
         self._with_metadata = False
+        self.running: Callable[..., Any] | None = None
+        """Who is being called."""
         self._skips_initial = False
         """The first value that comes is one after that which was known when the first callback came."""
+
+    @property
+    def came(self) -> float:
+        """When the server was last heard to tell what these are given; 0 if it never was."""
+        hold = self._hold
+        return 0.0 if hold is None else hold.monitor.came
 
     # -- adding and removing: any thread -------------------------------------------------------------------------------
 
@@ -378,7 +385,7 @@ class Callbacks:
             try:
                 callback(can_read, can_write, pv=self.pv)
             except BaseException as error:  # noqa: BLE001  user code: the others are called all the same
-                report_error(self.events, error)
+                report_error(self.events, error, callback)
 
     def _admit(self, newcomer: tuple[int, Entry, bool, Reading | None]) -> None:
         """What waited when it came has passed: from now on it is called."""
@@ -404,13 +411,14 @@ class Callbacks:
         try:
             if self.events.stopped:
                 return
+            self.running = entry.callback
             if entry.keywords:
                 entry.callback(**{**fields, "cb_info": (index, self.pv), **entry.keywords})
             else:
                 fields["cb_info"] = index, self.pv
                 entry.callback(**fields)
         except BaseException as error:  # noqa: BLE001  user code: the other callbacks of this PV are called all the same
-            report_error(self.events, error)
+            report_error(self.events, error, entry.callback)
 
     def _fields(self, reading: Reading) -> dict[str, Any]:
         """What a callback in pyepics' form is given."""

@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import enum
 import logging
+import math
 import time
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from caclient.client.ride import Ride
 from caclient.client.shape import Shape
 from caclient.client.waiting import wait
+from caclient.client.why import Diagnosis, Facts, Surroundings
 from caclient.dbr import LAYOUTS, ChannelType, ControlInfo, TimeStamp
 from caclient.engine.circuit import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
 from caclient.engine.signals import new_signal
 from caclient.engine.sockets import Address
-from caclient.errors import AccessDeniedError, CAError, CATimeoutError, DisconnectedError, LocalProtocolError
+from caclient.errors import AccessDeniedError, CAError, CATimeoutError, DisconnectedError, LocalProtocolError, Phase
 from caclient.protocol.commands import (
     AccessRightsResponse,
     CreateChanResponse,
@@ -39,6 +41,8 @@ _REFUSED: Final = 5.0
 """Seconds before a name is searched again that a server has answered for but would not create."""
 _SLOW: Final = 1.0
 """Seconds that a server has to make a channel before another one that answers for the name is tried."""
+_FAILING: Final = 40.0
+"""Seconds for which it is told that a server answers for the name but does not serve it."""
 _HUNG: Final = 2.0
 """Seconds that an unresponsive circuit still has when its own server is heard to answer searches."""
 
@@ -66,8 +70,17 @@ class Finder(Protocol):
     def settle(self, channel: Channel) -> None:
         """Search its name no more; one that is not searched is no error. *Engine thread.*"""
 
-    def describe_search(self, channel: Channel) -> str:
-        """How often its name was searched, where, and that nobody has answered; empty if it is not. *Any thread.*"""
+    def attempts(self, channel: Channel) -> tuple[int, float | None]:
+        """How often its name was searched, and since when. *Any thread.*"""
+
+    def record_at(self, channel: Channel) -> Address | None:
+        """Who has the record of a name whose field nobody has. *Any thread.*"""
+
+    def second(self, channel: Channel) -> Address | None:
+        """Another server that has the name. *Any thread.*"""
+
+    def surroundings(self) -> Surroundings:
+        """What is the same for all names now. *Any thread.*"""
 
     def duplicate(self, channel: Channel, other: Address) -> None:
         """A second server has answered for the name. *Engine thread.*"""
@@ -89,6 +102,17 @@ class Dependent(Protocol):
         """In a forked child: the ride was the parent's, and so are its callbacks. *The only thread.*"""
 
 
+class Failing(NamedTuple):
+    """A server that has answered the search, but does not serve the name."""
+
+    address: Address
+    refusal: str
+    """Why there is no connection to it, if that is why."""
+    not_created: str
+    """Why there is no channel."""
+    at: float
+
+
 class Channel:
     """One PV of one server, wherever that is at the moment. Made by its home, never directly."""
 
@@ -97,8 +121,10 @@ class Channel:
         "address",
         "cid",
         "dependents",
+        "failing",
         "finder",
         "floor",
+        "lost_at",
         "name",
         "note",
         "pool",
@@ -112,6 +138,7 @@ class Channel:
         "shape",
         "since",
         "state",
+        "trail",
         "users",
         "waiters",
     )
@@ -142,6 +169,12 @@ class Channel:
         """How many of them the server had got when it was last asked for the value."""
         self.floor: TimeStamp | None = None
         """The time stamp read after our latest put: older updates are on their way, but are the past."""
+        self.trail: tuple[State, ...] = ()
+        """Its last states, the oldest first; shared by all channels that took the same way."""
+        self.lost_at: float | None = None
+        """When it was connected last; None if it is, or never was."""
+        self.failing: Failing | None = None
+        """What has become of the last server that answered for the name but does not serve it."""
         self.dependents: tuple[Dependent, ...] = ()
         self.waiters: tuple[Any, ...] = ()
 
@@ -277,35 +310,80 @@ class Channel:
         """What to raise, or to report, for a channel that is not ready after so many seconds."""
         if self.state is State.CLOSED:
             return self.ended(self.note)
-        return CATimeoutError(self.progress(waited))
+        phase = _PHASES.get(self.state, "connect")
+        return CATimeoutError(
+            pvname=self.name, elapsed=waited, phase=phase, why=Diagnosis(self.facts(elapsed=waited, phase=phase))
+        )
 
-    def progress(self, waited: float) -> str:
-        """What has been tried, and how far it got."""
-        head = f"'{self.name}' not connected after {waited:.3f} s"
-        where = "an unknown address" if self.address is None else f"{self.address[0]}:{self.address[1]}"
-        if self.state is State.CONNECTING:
-            return f"{head}: {where} answered the search, TCP connection not up yet"
-        if self.state is State.CREATING:
-            return f"{head}: TCP connection to {where} is up, channel requested, no answer yet"
-        if self.state is State.UNRESPONSIVE:
-            return f"{head}: {where} does not answer on its TCP connection, searching elsewhere too"
-        asked = self.finder.describe_search(self)
-        if not asked:
-            return f"{head}: {self.note}; to be searched again" if self.note else f"{head}: not searched yet"
-        return f"{head}: {asked}" + (f"; before that: {self.note}" if self.note else "")
+    def unanswered(self, sent_at: float, circuit: Circuit, phase: Phase = "request") -> CATimeoutError:
+        """What to raise when a request has not been answered in time; *phase* ``"processing"``: a put."""
+        waited = time.monotonic() - sent_at
+        if circuit.heard_at <= sent_at:
+            circuit.owed_since = min(circuit.owed_since, sent_at) if circuit.owed_since else sent_at
+        why = Diagnosis(self.facts(elapsed=waited, phase=phase, unanswered=waited))
+        return CATimeoutError(pvname=self.name, elapsed=waited, phase=phase, why=why)
 
-    def ended(self, why: object) -> CAError:
-        """What to raise when there is no connection any more, or never will be."""
+    def facts(self, **known: Any) -> Facts:
+        """What is known of it now: numbers and texts, and quickly."""
+        now, address, ride = time.monotonic(), self.address, self.ride
+        searches, first = self.finder.attempts(self)
+        shape, second, record_at = self.shape, self.finder.second(self), self.finder.record_at(self)
+        facts = Facts(self.name, self.finder.surroundings())
+        facts.state = self.state.value
+        facts.asked = now - (self.since if first is None else first)
+        facts.searches = searches
+        facts.note = self.note
+        facts.address = None if address is None else f"{address[0]}:{address[1]}"
+        if self.lost_at is not None:
+            facts.connected_until = now - self.lost_at
+        if second is not None:
+            facts.other = f"{second[0]}:{second[1]}"
+        if record_at is not None:
+            facts.record_at = f"{record_at[0]}:{record_at[1]}"
+        if self.state in _UNDER_WAY:
+            facts.answered_by = facts.address
+        failing = self.failing
+        if failing is not None and now - failing.at < _FAILING:
+            facts.answered_by = f"{failing.address[0]}:{failing.address[1]}"
+            facts.refusal, facts.not_created = failing.refusal, failing.not_created
+        if shape is not None:
+            facts.native_type, facts.count = shape.native_type.name.lower(), shape.count
+        if self.state is State.CLOSED or self.runtime.closed:
+            facts.closed = self.note or "its context has been closed"
+        facts.moves = tuple(
+            (now - self.since if state is self.state else math.nan, state.value) for state in self.trail
+        )
+        if ride is not None:
+            self._facts_of(ride, now, facts)
+        for name, value in known.items():
+            setattr(facts, name, value)
+        return facts
+
+    def _facts_of(self, ride: Ride, now: float, facts: Facts) -> None:
+        circuit = ride.circuit
+        facts.access = ACCESS.get((ride.can_read, ride.can_write), "no access")
+        if circuit.opened_at:
+            facts.age, facts.heard = now - circuit.opened_at, now - circuit.heard_at
+        if circuit.owed_since and circuit.heard_at <= circuit.owed_since:
+            facts.unanswered = now - circuit.owed_since
+        facts.round_trip = circuit.round_trip or None
+        facts.missing, facts.unsent = circuit.core.missing, circuit.pending
+        facts.paused = circuit.paused
+
+    def ended(self, why: object, fate: str = "") -> CAError:
+        """What to raise when there is no connection any more, or never will be; *fate*: what became of a put."""
         if self.runtime.closed:
             return self.runtime.closed_error(self.name)
         if isinstance(why, LocalProtocolError) and self.state is State.READY:
             return why  # it is connected, but what was asked for cannot be said to this server
-        return DisconnectedError(f"'{self.name}' is not connected: {why}")
+        text = f"'{self.name}' is not connected: {why}{fate}"
+        return DisconnectedError(text, pvname=self.name, phase="request", why=Diagnosis(self.facts(phase="request")))
 
     def denied(self, what: str) -> AccessDeniedError:
         """What to raise when the server lets us not ``"read"``, or not ``"write"``."""
         user, host = self.runtime.identity
-        return AccessDeniedError(f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}")
+        text = f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}"
+        return AccessDeniedError(text, pvname=self.name, phase="request", why=Diagnosis(self.facts(phase="request")))
 
     # -- the life of the channel: engine thread ------------------------------------------------------------------------
 
@@ -347,6 +425,7 @@ class Channel:
         delay = self.pool.patience_with(address)
         if delay > 0:
             self.note = f"{address[0]}:{address[1]} {self.pool.not_serving(address)}"
+            self._fails(address, refusal=self.pool.not_serving(address))
             self.finder.seek(self, delay)
             return
         circuit = self.pool.circuit(address, self.priority)
@@ -384,8 +463,16 @@ class Channel:
 
     def circuit_closed(self, reason: str) -> None:
         """The circuit is gone: search again."""
+        if self.state is State.CONNECTING and self.address is not None:
+            self._fails(self.address, refusal=reason)
+        elif self.state is State.CREATING and self.address is not None:
+            self._fails(self.address, not_created=f"then ended the connection ({reason})")
         self._leave(reason)
         self.search()
+
+    def _fails(self, address: Address, refusal: str = "", not_created: str = "") -> None:
+        """A server answers for the name, but does not serve it."""
+        self.failing = Failing(address, refusal, not_created, time.monotonic())
 
     def circuit_unresponsive(self) -> None:
         """Disconnected as far as users can tell, but the circuit is watched while others are asked."""
@@ -417,6 +504,8 @@ class Channel:
         elif kind is CreateChanResponse:
             self._created(command)
         elif kind is CreateChFailResponse:
+            if self.address is not None:
+                self._fails(self.address, not_created="would not create the channel")
             self._drop(f"{self.circuit_name} answered the search but would not create the channel", _REFUSED)
         elif kind is ServerDisconnResponse:
             self._drop(f"{self.circuit_name} removed the channel", self._setback())
@@ -468,6 +557,7 @@ class Channel:
     def _become_ready(self) -> None:
         """Ready, for the first time on this ride or again."""
         self.note = ""
+        self.failing = self.lost_at = None
         self._move(State.READY)
         self._release_waiters()
         self._serve()
@@ -491,6 +581,8 @@ class Channel:
             ride.part(clear)
         if was_ready:
             self._lose()
+        if self.lost_at is None and self.shape is not None:
+            self.lost_at = self.since
 
     def _lose(self) -> None:
         for dependent in reversed(self.dependents):
@@ -501,6 +593,8 @@ class Channel:
         self.since = time.monotonic()
         self.readable = ride if state is State.READY and ride is not None and ride.can_read else None
         self.state = state
+        way = (*self.trail[-3:], state)
+        self.trail = _WAYS.setdefault(way, way)
 
     def close(self, why: str = "it was closed", clear: bool = True) -> None:
         """Nobody uses the name any more, or the home closes: whoever waits is told. *clear*: the server is, too."""
@@ -541,6 +635,10 @@ class Channel:
             signal.release()
 
 
+ACCESS: Final = {(True, True): "read/write", (True, False): "read-only", (False, True): "write-only"}
+_WAYS: Final[dict[tuple[State, ...], tuple[State, ...]]] = {}
+"""Every way that a channel has taken, once: there are not many."""
+_PHASES: Final[dict[State, Phase]] = {State.SEARCHING: "search", State.CREATING: "create"}
 _UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
 _SETTLED: Final = (State.READY, State.CLOSED)
 

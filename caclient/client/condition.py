@@ -20,11 +20,13 @@ _RELATIVE: Final = 1e-9
 class Condition:
     """Whether a reading is what is waited for; ``text`` says what that is."""
 
-    __slots__ = ("_holds", "text")
+    __slots__ = ("_holds", "is_function", "text")
 
-    def __init__(self, holds: Callable[[Any], bool], text: str) -> None:
+    def __init__(self, holds: Callable[[Any], bool], text: str, is_function: bool = False) -> None:
         self._holds = holds
         self.text = text
+        self.is_function = is_function
+        """It is a user's own: not for the thread that reads the circuit."""
 
     def holds(self, reading: Reading) -> bool:
         """Whether it does. What a user's function raises goes through."""
@@ -50,7 +52,7 @@ def condition(
     if isinstance(wanted, str):
         return _of_text(name, wanted, native, states)
     if callable(wanted):
-        return Condition(wanted, getattr(wanted, "__qualname__", None) or shown(wanted))
+        return Condition(wanted, getattr(wanted, "__qualname__", None) or shown(wanted), is_function=True)
     return _of_numbers(name, wanted, tolerance, native)
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -17,10 +17,12 @@ from caclient.client.home import DRAIN, Home, Lease, Settings
 from caclient.client.pv import PV
 from caclient.client.report import Report
 from caclient.client.shared import SharedPVs
-from caclient.client.timeout import seconds
+from caclient.client.timeout import DEFAULT, Timeout, seconds
 from caclient.config import Config
+from caclient.dbr.mask import MaskLike
 from caclient.engine.sockets import Address
-from caclient.settings import size
+from caclient.errors import WrongTypeError
+from caclient.settings import shown, size
 
 
 class Context:
@@ -76,6 +78,8 @@ class Context:
             "host": host,
         }
         settings = {name: value for name, value in given.items() if value is not None}
+        if config is not None and not isinstance(config, Config):
+            raise WrongTypeError(f"config={shown(config)}: give a Config; addresses go to addr_list=")
         found = (config or Config.from_env()).replace(**settings)
         self._lease = default.open_home(Settings(found, seconds(timeout), size("queue_bytes", queue_bytes)))
         self._shared = SharedPVs(self._lease)
@@ -109,9 +113,28 @@ class Context:
         """Whether it has been closed."""
         return self._home.runtime.closed
 
-    def pv(self, name: str, **options: Any) -> PV:
-        """A PV of this context; ``options`` are those of ``PV``."""
-        return PV(name, context=self, **options)
+    def pv(
+        self,
+        name: str,
+        *,
+        connection_callback: Callable[..., Any] | None = None,
+        access_callback: Callable[..., Any] | None = None,
+        callback: Callable[..., Any] | None = None,
+        auto_monitor: bool | MaskLike | None = None,
+        priority: int = 0,
+        timeout: Timeout = DEFAULT,
+    ) -> PV:
+        """A PV of this context; the arguments are those of ``PV``."""
+        return PV(
+            name,
+            connection_callback=connection_callback,
+            access_callback=access_callback,
+            callback=callback,
+            auto_monitor=auto_monitor,
+            priority=priority,
+            timeout=timeout,
+            context=self,
+        )
 
     def shared_pv(self, name: str) -> PV:
         """The PV that the functions of this package use for a name; kept while it is asked for again and again."""
@@ -161,6 +184,18 @@ def _handle_of(lease: Lease) -> Context:
     return context
 
 
+def pv_of(pv: Any, context: Context | None = None) -> PV:
+    """A PV as it is, or the shared one of a name in *context*, by default the one that is used where none is given."""
+    if isinstance(pv, PV):
+        return pv
+    if not isinstance(pv, str):
+        hint = ": for many use caget_many() or caput_many()" if isinstance(pv, (list, tuple, set, dict)) else ""
+        raise WrongTypeError(f"{shown(pv)} is no PV and no name{hint}")
+    if context is not None and not isinstance(context, Context):
+        raise WrongTypeError(f"context={shown(context)}: give a Context, or leave it out")
+    return (default_context() if context is None else context).shared_pv(pv.strip())
+
+
 def default_context() -> Context:
     """The context that is used where none is given; made from the environment by the first who asks."""
     handle = default.current()
@@ -170,17 +205,24 @@ def default_context() -> Context:
 
 def set_default_context(context: Context | None) -> None:
     """Use *context* where none is given; None: another is made, from the environment as it is then."""
+    _check_context(context, "give a Context, or None")
     default.choose(context)
 
 
 @contextmanager
 def using(context: Context) -> Iterator[Context]:
     """Use *context* where none is given, in this thread or task, while the block runs."""
+    _check_context(context, "give a Context")
     token = default.choose_here(context)
     try:
         yield context
     finally:
         default.leave(token)
+
+
+def _check_context(context: Any, advice: str) -> None:
+    if not isinstance(context, Context) and not (context is None and "None" in advice):
+        raise WrongTypeError(f"context={shown(context)}: {advice}")
 
 
 def close_default_context() -> None:

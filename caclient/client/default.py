@@ -115,6 +115,11 @@ def settings_of(lease: Lease) -> Settings | None:
     return None if handle is not None and handle._lease is lease else lease.home.settings
 
 
+def homes() -> list[Home]:
+    """Those there are."""
+    return list(_homes)
+
+
 def _forget(home: Home) -> None:
     _homes.pop(home, None)
 

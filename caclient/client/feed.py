@@ -206,6 +206,36 @@ class Feed:
         self._items.clear()
 
 
+class Cut:
+    """A sink that is given at most so many elements of each array."""
+
+    __slots__ = ("_count", "_sink")
+
+    def __init__(self, sink: Sink, count: int) -> None:
+        self._sink = sink
+        self._count = count
+
+    def one(self, reading: Reading, size: int = 0) -> None:
+        """A reading; *size*: the bytes of its array."""
+        value = reading.value
+        if isinstance(value, np.ndarray) and len(value) > self._count:
+            value = value[: self._count].copy()  # or it would keep all of them
+            value.flags.writeable = False
+            reading, size = reading.with_value(value), value.nbytes
+        self._sink.one(reading, size)
+
+    def rows(self, data_type: int, rows: Rows, shape: Shape) -> None:
+        """Updates that came together have one element each."""
+        self._sink.rows(data_type, rows, shape)
+
+    def end(self, why: Exception | None) -> None:
+        """There will be no more."""
+        self._sink.end(why)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sink, name)
+
+
 def owned(rows: Rows) -> Rows:
     """Rows that may wait: copied unless they are most of the buffer that they would keep alive."""
     base: Any = rows.base

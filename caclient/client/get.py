@@ -13,7 +13,7 @@ from caclient.client.request import Request, SharedRequest
 from caclient.client.ride import Ride
 from caclient.dbr import Reading
 from caclient.engine.circuit import Circuit
-from caclient.errors import CAError, DecodeError, DisconnectedError, LocalProtocolError
+from caclient.errors import CAError, CATimeoutError, DecodeError, DisconnectedError, LocalProtocolError
 from caclient.protocol.command import Command
 from caclient.protocol.commands import ReadNotifyRequest
 
@@ -39,6 +39,8 @@ def read(
             if request.ioid < 0 and ride.await_end(deadline) and not channel.runtime.closed:
                 continue  # nothing has left: ask on the next ride
             raise channel.ended(error) from None
+        except CATimeoutError:
+            raise channel.unanswered(request.sent_at, ride.circuit) from None
         if isinstance(request, SharedRequest) and request.reading is not None:
             return request.reading  # large arrays are decoded where they lie, so only once
         return reading_of(channel, reply, wanted, length)

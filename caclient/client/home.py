@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from caclient.client.names import Names
+from caclient.client.why import Destination, Surroundings
 from caclient.config import Config
 from caclient.engine.circuit import Circuit
 from caclient.engine.nameservers import NameServers
@@ -62,7 +63,7 @@ class Home:
         except OSError as error:
             raise _limit(error) from error
         self.pool = Pool(self.runtime, config, self._unowned, self._circuit_gone)
-        self.names = Names(self.runtime, self.pool, lambda: self.name_servers.describe())
+        self.names = Names(self.runtime, self.pool, self.surroundings)
         self._waking = threading.RLock()
         self._on_over = on_over
         self._over = new_signal()
@@ -76,6 +77,30 @@ class Home:
     def __repr__(self) -> str:
         state = "closed" if self.runtime.closed else f"{len(self.names)} channels, {len(self.pool.circuits)} circuits"
         return f"<Home: {state}>"
+
+    def surroundings(self) -> Surroundings:
+        """What is the same for all names at this moment. *Any thread.*"""
+        searches, loop = self.searches, self.runtime.loop
+        limit = "descriptors" if "Too many open files" in searches.deaf else ""
+        ended = "" if loop.thread.is_alive() or self.runtime.asleep or self.runtime.closed else "see the log"
+        return Surroundings(
+            self.config,
+            [
+                *(
+                    Destination(f"{host}:{port}", error=searches.failure((host, port)))
+                    for host, port in searches.destinations
+                ),
+                *(
+                    Destination(f"{server.address[0]}:{server.address[1]}", error=server.failure, tcp=server.state)
+                    for server in self.name_servers.servers
+                ),
+            ],
+            self.runtime.identity,
+            ended,
+            loop.lag,
+            limit,
+            searches.listed,
+        )
 
     # -- engine --------------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,7 @@ class Monitor:
         "_renewed",
         "_renewing",
         "_ride",
+        "came",
         "channel",
         "demands",
         "form",
@@ -104,6 +105,8 @@ class Monitor:
         self.last: Reading | None = None
         self.fresh = False
         """Whether ``last`` came on the present connection."""
+        self.came = 0.0
+        """When the server was last heard to tell."""
         self.told: Reading | None = None
         """The newest update; ``last`` may be the answer to a read that was ahead of it."""
         self.refusal = ""
@@ -122,6 +125,11 @@ class Monitor:
         """A value is to be told in any case, changed or not: the server has been silent."""
         self._renewed: Reading | None = None
         """What a read told the sinks, until updates have caught up with it."""
+
+    @property
+    def holders(self) -> tuple[Holder, ...]:
+        """Who wants every update. *Any thread.*"""
+        return self._holders
 
     # -- who wants it --------------------------------------------------------------------------------------------------
 
@@ -354,6 +362,7 @@ class Monitor:
     def _tell(self, reading: Reading) -> None:
         self.last = self.told = reading
         self.fresh, self._renewing = True, False
+        self._mark()
         sinks = self.sinks
         if sinks:
             size = _size(reading)
@@ -361,6 +370,11 @@ class Monitor:
                 sinks = self._without_those_who_skip(sinks)
             for sink in sinks:
                 sink.one(reading, size)
+
+    def _mark(self) -> None:
+        """Something was told: the circuit knows when."""
+        if self._ride is not None:
+            self.came = self._ride.circuit.heard_at
 
     def _without_those_who_skip(self, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
         skip = [holder.sink for holder in self._holders if holder.skip_initial]
@@ -415,6 +429,7 @@ class Monitor:
         self._renewed, self._renewing = None, False
         self.last = self.told = _shared(shape.readings(run.data_type, rows[-1:])[0])
         self.fresh = True
+        self._mark()
         sinks = self.sinks
         if sinks:
             mine = owned(rows)

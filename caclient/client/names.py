@@ -11,25 +11,35 @@ from __future__ import annotations
 
 import itertools
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from caclient.client.channel import Channel, State
+from caclient.client.fields import Fields
+from caclient.client.why import NO_SURROUNDINGS, Surroundings
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
 from caclient.engine.searches import Searches
 from caclient.engine.sockets import Address, local_addresses
-from caclient.errors import BadValueError
+from caclient.errors import BadValueError, WrongTypeError
 from caclient.protocol.search import message_size
+from caclient.settings import shown
 
 log = logging.getLogger("caclient")
 
 _DUPLICATES: Final = 10_000
 """Names whose second server is remembered at the most; also pairs of servers."""
+_TOGETHER: Final = 0.05
+"""Seconds for which what is the same for all names is not looked at again."""
 _INTERFACES: Final = 30.0
 """Seconds for which the addresses of this machine are known."""
+
+
+_ODD: Final = re.compile(r"^[^.]*\s|[\x00-\x1f\x7f]")
+"""What is in no name; a blank may be behind the dot, in a filter."""
 
 
 class User(Protocol):
@@ -53,17 +63,19 @@ class Names:
 
     searches: Searches
 
-    def __init__(self, runtime: Runtime, pool: Pool, others: Callable[[], list[str]]) -> None:
+    def __init__(self, runtime: Runtime, pool: Pool, surroundings: Callable[[], Surroundings]) -> None:
         self.duplicates: dict[str, tuple[Address, Address]] = {}
         """Names with two servers: the one that is used, and the first of the others."""
         self._runtime = runtime
         self._pool = pool
-        self._others = others
+        self._surroundings = surroundings
+        self._known = float("-inf"), NO_SURROUNDINGS
         self._cids = itertools.count(1)
         self._table: dict[tuple[str, int], Channel] = {}
         self._by_cid: dict[int, Channel] = {}
         self._arrived: deque[Channel] = deque()
         self._left: deque[Channel] = deque()
+        self._fields = Fields(runtime, self)
         self._told = False
         self._local: set[str] = set()
         self._local_until = float("-inf")
@@ -189,15 +201,38 @@ class Names:
 
         *Engine thread.*
         """
+        if "." in channel.name:
+            self._fields.watch(channel.cid, channel.name)
         self.searches.add(channel.cid, channel.name, delay, "" if channel.address is None else channel.address[0])
 
     def settle(self, channel: Channel) -> None:
         """Search its name no more; one that is not searched is no error. *Engine thread.*"""
         self.searches.remove(channel.cid)
+        if "." in channel.name:
+            self._fields.forget(channel.cid)
 
-    def describe_search(self, channel: Channel) -> str:
-        """How often its name was searched, where, and that nobody has answered; empty if it is not. *Any thread.*"""
-        return self.searches.describe(channel.cid, self._others())
+    def attempts(self, channel: Channel) -> tuple[int, float | None]:
+        """How often its name was searched, and since when. *Any thread.*"""
+        count, first, _last = self.searches.schedule.attempts(channel.cid)
+        return count, first
+
+    def record_at(self, channel: Channel) -> Address | None:
+        """Who has the record of a name whose field nobody has. *Any thread.*"""
+        return self._fields.record_at(channel.cid)
+
+    def second(self, channel: Channel) -> Address | None:
+        """Another server that has the name. *Any thread.*"""
+        found = self.duplicates.get(channel.name)
+        return None if found is None else found[1]
+
+    def surroundings(self) -> Surroundings:
+        """What is the same for all names now; one object for all who ask at about the same time. *Any thread.*"""
+        at, known = self._known
+        now = time.monotonic()
+        if now - at > _TOGETHER:
+            known = self._surroundings()
+            self._known = now, known
+        return known
 
     # -- what the network says: engine thread --------------------------------------------------------------------------
 
@@ -206,6 +241,8 @@ class Names:
         channel = self._by_cid.get(cid)
         if channel is not None:
             channel.found(address, fresh)
+        else:
+            self._fields.found(cid, address)
 
     def duplicate(self, channel: Channel, other: Address) -> None:
         """A second server answered for a name: remember it, and warn once for these two servers."""
@@ -239,20 +276,31 @@ class Names:
     def forget_circuits(self) -> None:
         """In a forked child: the circuits are the parent's, and so are the callbacks. *The only thread.*"""
         self._told = False
+        self._fields = Fields(self._runtime, self)
         for channel in {*self._by_cid.values(), *self._table.values()}:
             channel.orphan()
 
 
-def check_name(name: object, priority: int) -> None:
+def check_name(name: object, priority: object) -> None:
     """Refuse what can be no name or priority.
 
     :raises BadValueError: saying why.
     """
-    if not isinstance(name, str) or not name.strip() or "\0" in name:
-        raise BadValueError(f"{name!r} is no PV name: text, not empty, without NUL")
+    if not isinstance(name, str):
+        raise WrongTypeError(
+            f"{shown(name)} is no PV name: give text; for many names use connect_all() or caget_many()"
+        )
+    if not name.strip():
+        raise BadValueError(f"{name!r} is no PV name: it is empty")
+    if "://" in name:
+        scheme, _, rest = name.partition("://")
+        other = "PV Access is not spoken here" if scheme.lower() == "pva" else "names have no scheme"
+        raise BadValueError(f"{shown(name)} is no PV name: {other}: give {rest!r}")
+    if _ODD.search(name):
+        raise BadValueError(f"{shown(name)} is no PV name: there is a blank or a control character in it")
     message_size(name)  # the engine thread could only log that it does not fit
-    if not 0 <= priority <= 99:
-        raise BadValueError(f"'{name}': priority {priority} is not in 0..99")
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 99:
+        raise BadValueError(f"'{name}': priority={priority!r}: give a number from 0 to 99")
 
 
 def _log_duplicate(what: tuple[str, Address, Address]) -> None:

@@ -5,14 +5,17 @@ All take a channel; *deadline* is a monotonic moment. Any thread but the engine'
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from caclient.client.channel import Channel
 from caclient.client.get import exchange
 from caclient.client.request import Request
 from caclient.client.ride import Ride
-from caclient.errors import BadValueError, DisconnectedError, LocalProtocolError
+from caclient.errors import BadValueError, CATimeoutError, DisconnectedError, LocalProtocolError
 from caclient.protocol.commands import WriteNotifyRequest, WriteRequest
+
+_FATE: Final = ("; the put was not sent", "; the put had been sent, and may have been carried out")
+"""What became of a put whose connection was lost."""
 
 
 def send(channel: Channel, data_type: int, count: int, data: Any, deadline: float) -> None:
@@ -22,7 +25,7 @@ def send(channel: Channel, data_type: int, count: int, data: Any, deadline: floa
         try:
             ride.circuit.post(WriteRequest(data, data_type, count, ride.sid, ride.cid), deadline)
         except BadValueError as error:
-            raise BadValueError(f"'{channel.name}': {error}") from None
+            raise BadValueError(f"'{channel.name}': {error}", pvname=channel.name) from None
         except DisconnectedError as error:
             if ride.await_end(deadline) and not channel.runtime.closed:
                 continue  # nothing has left: send it on the next ride
@@ -45,11 +48,13 @@ def send_and_wait(channel: Channel, data_type: int, count: int, data: Any, conne
             command = WriteNotifyRequest(data, data_type, count, ride.sid, 0)
             exchange(channel, ride.circuit, request, command, deadline)
         except BadValueError as error:
-            raise BadValueError(f"'{channel.name}': {error}") from None
+            raise BadValueError(f"'{channel.name}': {error}", pvname=channel.name) from None
         except (DisconnectedError, LocalProtocolError) as error:
             if request.ioid < 0 and ride.await_end(connection) and not channel.runtime.closed:
                 continue
-            raise channel.ended(error) from None
+            raise channel.ended(error, _FATE[request.ioid >= 0]) from None
+        except CATimeoutError:
+            raise channel.unanswered(request.sent_at, ride.circuit, "processing") from None
         finally:
             if request.ioid >= 0:
                 channel.puts += 1
@@ -86,7 +91,9 @@ class Sent:
                 self._request.wait(circuit, deadline)
             self._request.result(circuit)
         except DisconnectedError as error:
-            raise channel.ended(error) from None
+            raise channel.ended(error, _FATE[True]) from None
+        except CATimeoutError:
+            raise channel.unanswered(self._request.sent_at, circuit, "processing") from None
 
     def finish(self, deadline: float) -> None:
         """Wait as ``wait`` does, and after a timeout never again."""
@@ -108,7 +115,7 @@ def begin(channel: Channel, data_type: int, count: int, data: Any) -> Sent:
     try:
         ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request)
     except BadValueError as error:
-        raise BadValueError(f"'{channel.name}': {error}") from None
+        raise BadValueError(f"'{channel.name}': {error}", pvname=channel.name) from None
     except (DisconnectedError, LocalProtocolError) as error:
         raise channel.ended(error) from None
     channel.puts += 1

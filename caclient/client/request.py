@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from caclient.dbr import Reading
 from caclient.engine.circuit import Circuit
 from caclient.engine.signals import new_signal
-from caclient.errors import AccessDeniedError, CATimeoutError, ChannelAccessError
+from caclient.errors import AccessDeniedError, CAError, CATimeoutError, ChannelAccessError
 from caclient.protocol.command import Command
 from caclient.protocol.runs import ReplyRun
 from caclient.protocol.status import CAStatusCode
@@ -108,7 +108,7 @@ class Request(Question):
         if self.error is not None:
             raise self.error
         if not self.done:
-            raise CATimeoutError(unanswered(self.name, self.sent_at, circuit))
+            raise CATimeoutError(f"'{self.name}': no answer from {circuit.name}", pvname=self.name, phase="request")
         status = self.reply.status
         if not status.success:
             raise failure(self.name, status)
@@ -221,21 +221,9 @@ class BulkRequest:
             circuit.forget_all(self)
 
 
-def failure(name: str, status: CAStatusCode) -> Exception:
+def failure(name: str, status: CAStatusCode) -> CAError:
     """The exception for a status that is not normal."""
     text = f"'{name}': {status.name}: {status.description}"
     if status.name in ("ECA_NORDACCESS", "ECA_NOWTACCESS"):
-        return AccessDeniedError(text)
-    return ChannelAccessError(text, status)
-
-
-def unanswered(name: str, sent_at: float, circuit: Circuit) -> str:
-    """What is known when no answer has come."""
-    now = time.monotonic()
-    missing = circuit.core.missing
-    partly = f"{missing} bytes of a message still to come, " if missing else ""
-    return (
-        f"'{name}': no answer {now - sent_at:.3f} s after the request was sent to {circuit.name}; "
-        f"connected for {now - circuit.opened_at:.1f} s, last heard {now - circuit.heard_at:.3f} s ago, "
-        f"{partly}{circuit.pending} bytes not yet taken by the kernel, engine late by {circuit.engine_lag * 1e3:.1f} ms"
-    )
+        return AccessDeniedError(text, pvname=name, phase="request")
+    return ChannelAccessError(text, status, pvname=name, phase="request")

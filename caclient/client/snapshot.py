@@ -79,7 +79,7 @@ class Snapshot(Results[Reading]):
         """What differs in value from this to the *other*, which is the newer one."""
         names = dict.fromkeys((*self, *other))
         pairs = ((name, (self.get(name), other.get(name))) for name in names)
-        return Diff({name: pair for name, pair in pairs if _differ(*pair)})
+        return Diff({name: pair for name, pair in pairs if differ(*pair)})
 
     def to_dict(self) -> dict[str, Any]:
         """As what JSON can say; a state by its name."""
@@ -150,7 +150,7 @@ def _text(reading: Reading | None) -> str:
     return "(none)" if reading is None else reading.text
 
 
-def _differ(old: Reading | None, new: Reading | None) -> bool:
+def differ(old: Reading | None, new: Reading | None) -> bool:
     """Whether two values are not the same; a state is told by its name."""
     if old is None or new is None:
         return old is not new

@@ -17,13 +17,14 @@ from typing import Any, Final, Literal, TypeAlias
 from typing_extensions import Self
 
 from caclient.client.channel import Channel
-from caclient.client.feed import PIECE, Feed, Sink, Stretch
+from caclient.client.feed import PIECE, Cut, Feed, Sink, Stretch
 from caclient.client.monitor import Form, Monitor, monitor_of
 from caclient.client.properties import want
 from caclient.dbr import Reading
 from caclient.dbr.mask import Mask, MaskLike
 from caclient.engine.lanes import Lanes, report_error
-from caclient.errors import BadValueError
+from caclient.errors import BadValueError, WrongTypeError
+from caclient.settings import shown
 
 Policy: TypeAlias = Literal["all", "latest"]
 ReadingCallback: TypeAlias = Callable[[Reading], Any]
@@ -45,12 +46,13 @@ class Hold:
         *,
         skip_initial: bool = False,
         ends: bool = False,
+        count: int | None = None,
         form: Form | None = None,
     ) -> None:
         self.closed = False
         self.skip_initial = skip_initial
         self.monitor: Monitor = monitor_of(channel, mask, form)
-        self.sink = sink
+        self.sink = sink if count is None else Cut(sink, count)
         self._ends = ends
         self._open = True
 
@@ -143,6 +145,11 @@ class Calls(Feed):
         self._items.clear()
 
     @property
+    def callback(self) -> Any:
+        """Who is called; of a method held weakly, that."""
+        return getattr(self._callback, "method", self._callback)
+
+    @property
     def dropped(self) -> int:
         """Updates that were never given to the callback; what *gap* leaves out was not wanted."""
         return self._halved if self._gap else self._pushed_out + self._halved
@@ -173,7 +180,7 @@ class Calls(Feed):
                 try:
                     callback(item)
                 except BaseException as error:  # noqa: BLE001  user code; not even SystemExit may cost others their worker
-                    report_error(self, error)
+                    report_error(self, error, callback)
                 if time.monotonic() >= over:
                     break
         self.served_at = time.monotonic()
@@ -189,7 +196,7 @@ class Calls(Feed):
                 try:
                     callback(reading)
                 except BaseException as error:  # noqa: BLE001  user code
-                    report_error(self, error)
+                    report_error(self, error, callback)
                 if not number % _LOOK and time.monotonic() >= over:
                     self._items.extendleft([stretch] if len(stretch) else ())
                     self._items.extendleft(reversed(readings[number:]))
@@ -218,7 +225,7 @@ class Subscription:
     It lives until it is closed, whether or not anybody holds it, and keeps its PV. *Any thread.*
     """
 
-    __slots__ = ("__weakref__", "_calls", "_hold", "_make", "_thinned", "_thinned_at", "callback", "pv")
+    __slots__ = ("__weakref__", "_calls", "_hold", "_made_at", "_make", "_thinned", "_thinned_at", "callback", "pv")
 
     def __init__(self, pv: Any, callback: ReadingCallback, calls: Calls, make: Callable[[Sink], Hold]) -> None:
         self.pv = pv
@@ -227,9 +234,25 @@ class Subscription:
         self._make = make
         self._thinned = 0
         self._thinned_at = 0
+        self._made_at = time.monotonic()
         self._hold: Hold | None = None
         calls.owner = self
         self.resume()
+
+    @property
+    def pvname(self) -> str:
+        """The name of its PV."""
+        return str(self.pv.pvname)
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._made_at
+
+    @property
+    def calls(self) -> Calls:
+        """What waits for the callback."""
+        return self._calls
 
     @property
     def active(self) -> bool:
@@ -343,16 +366,16 @@ def subscribe(
 def checked_limit(name: str, policy: Any, limit: Any) -> int | None:
     """How many may wait: the newest alone, *limit*, or as many as the bytes allow."""
     if policy not in ("all", "latest"):
-        raise BadValueError(f"'{name}': policy {policy!r} is neither 'all' nor 'latest'")
+        raise BadValueError(f"'{name}': policy={shown(policy)}: give 'all' or 'latest'")
     if limit is not None and not (type(limit) is int and limit >= 1):
-        raise BadValueError(f"'{name}': limit {limit!r} is no number of updates from 1 on")
+        raise BadValueError(f"'{name}': limit={shown(limit)}: give how many updates may wait, from 1 on")
     return 1 if policy == "latest" else limit
 
 
 def checked_rate(name: str, rate: Any) -> float:
     """Calls a second."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < float("inf"):
-        raise BadValueError(f"'{name}': max_rate {rate!r} is no number of calls a second")
+        raise BadValueError(f"'{name}': max_rate={shown(rate)}: give how many calls a second at the most")
     return float(rate)
 
 
@@ -363,7 +386,8 @@ def check_callback(name: str, callback: Any) -> None:
         at.
     """
     if not callable(callback):
-        raise BadValueError(f"'{name}': {callback!r} is not callable")
+        hint = ": give the function itself, not what it returns" if callback is None else ""
+        raise WrongTypeError(f"'{name}': {shown(callback)} is not callable{hint}")
     function = getattr(callback, "__func__", callback)
     if not inspect.isfunction(function):
         return

@@ -166,7 +166,11 @@ class Updates:
             return reading
         if self._hold.closed:
             raise StopIteration
-        raise CATimeoutError(self._nothing())
+        channel = self._channel
+        if not channel.connected:
+            raise channel.unready(self._timeout)
+        text = f"no update: '{channel.name}' within {self._timeout:g} s{self.excuse}; ask why()"
+        raise CATimeoutError(text, pvname=channel.name, elapsed=self._timeout, phase="request")
 
     def next(self, timeout: float) -> Reading | None:
         """The next reading, or None if none comes within *timeout* seconds, or after ``close()``."""
@@ -175,11 +179,6 @@ class Updates:
     @property
     def _channel(self) -> Channel:
         return self._hold.monitor.channel
-
-    def _nothing(self) -> str:
-        if not self._channel.connected:
-            return self._channel.progress(self._timeout)
-        return f"'{self._channel.name}': no update within {self._timeout:g} s{self.excuse}"
 
     def close(self) -> None:
         """End the subscription; who waits is told. What has come already may still be taken."""

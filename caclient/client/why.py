@@ -66,7 +66,7 @@ class Destination(NamedTuple):
 class Surroundings:
     """What is the same for all names of a context at a moment. *Any thread.*"""
 
-    __slots__ = ("config", "destinations", "engine", "identity", "late", "limit")
+    __slots__ = ("config", "destinations", "engine", "identity", "late", "limit", "listed")
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class Surroundings:
         engine: str = "",
         late: float = 0.0,
         limit: str = "",
+        listed: bool = True,
     ) -> None:
         self.config = config
         self.destinations = tuple(destinations)
@@ -86,6 +87,8 @@ class Surroundings:
         """Seconds by which it was late last."""
         self.limit = limit
         """Of what there was no more to be had: descriptors, threads."""
+        self.listed = listed
+        """Whether the destinations have been looked up yet."""
 
 
 class Facts:
@@ -110,6 +113,7 @@ class Facts:
         "moves",
         "native_type",
         "not_created",
+        "note",
         "other",
         "paused",
         "pending",
@@ -160,6 +164,8 @@ class Facts:
         self.round_trip: float | None = None
         self.unanswered: float | None = None
         """Seconds for which the server owes an answer."""
+        self.note: str = ""
+        """What had become of the last connection, or attempt."""
         self.missing: int = 0
         """Bytes still to come of a message that has come in part."""
         self.unsent: int = 0
@@ -262,6 +268,20 @@ def _searched(facts: Facts) -> str:
     return f"{number} sent to {_destinations(facts)}"
 
 
+def _soon(facts: Facts) -> str:
+    """How far a name has got within a moment."""
+    if facts.state == "connecting":
+        return f"{facts.where} answered the search, the TCP connection is not up after {_seconds(facts.asked)}"
+    if facts.state == "creating":
+        return f"{facts.where} is connected, and has not created the channel after {_seconds(facts.asked)}"
+    return f"it has been searched for {_seconds(facts.asked)} only, {_searched(facts)}{_before(facts)}"
+
+
+def _before(facts: Facts) -> str:
+    """What had become of it before."""
+    return f"; before that: {facts.note}" if facts.note else ""
+
+
 def _problems(facts: Facts) -> tuple[str, ...]:
     """What of the environment could not be used, and keeps names from being found."""
     problems = facts.around.config.problems if facts.around.config is not None else ()
@@ -347,7 +367,9 @@ _RULES: Final[tuple[_Rule, ...]] = (
     ),
     _Rule(
         Cause.NO_ADDRESS,
-        lambda facts: facts.lost and not facts.around.destinations and facts.answered_by is None,
+        lambda facts: (
+            facts.lost and not facts.around.destinations and facts.around.listed and facts.answered_by is None
+        ),
         lambda facts: f"there is nowhere to search: {_nowhere(facts)}",
         lambda facts: (
             "set EPICS_CA_ADDR_LIST (or Context(addr_list=...)) to the IOC's address or its network's broadcast address"
@@ -364,6 +386,7 @@ _RULES: Final[tuple[_Rule, ...]] = (
         lambda facts: facts.lost and facts.connected_until is not None and facts.answered_by is None,
         lambda facts: (
             f"it was connected to {facts.where} until {_seconds(facts.connected_until)} ago, and nobody answers now"
+            f"{_before(facts)}"
         ),
         lambda facts: f"see whether the IOC at {facts.where} runs; the PV comes back by itself when it does",
     ),
@@ -401,13 +424,13 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _Rule(
         Cause.SEARCHING,
         lambda facts: facts.lost and facts.asked < SOON,
-        lambda facts: f"it has been searched for {_seconds(facts.asked)} only",
+        _soon,
         lambda facts: "give it a moment: wait_for_connection(), or a longer timeout",
     ),
     _Rule(
         Cause.NO_REPLY,
         lambda facts: facts.lost,
-        lambda facts: f"nobody answers for this name: {_searched(facts)}",
+        lambda facts: f"nobody answers for this name: {_searched(facts)}{_before(facts)}",
         _no_reply_advice,
     ),
     _Rule(
@@ -509,11 +532,12 @@ class Diagnosis:
         return known
 
     def failure(self) -> str:
-        """The text of an error: whose, the verdict, how far the call got, and what to do next."""
+        """The text of an error: the verdict, how far the call got, and what to do next."""
         facts = self._facts
         verdict, says, advice = self._verdict()
+        state = " not connected" if facts.lost or facts.state == "unresponsive" else ""
         waited = "" if facts.elapsed is None else f" after {_seconds(facts.elapsed)}"
-        return f"'{facts.pvname}': {verdict}{waited}: {says}" + (f"; {advice}" if advice else "")
+        return f"{verdict}: '{facts.pvname}'{state}{waited}: {says}" + (f"; {advice}" if advice else "")
 
     def _verdict(self) -> tuple[str, str, str]:
         facts, cause = self._facts, self.cause
@@ -522,7 +546,8 @@ class Diagnosis:
         if facts.phase == "processing":
             says = f"the put was sent to {facts.where}, and the record has not finished processing"
             return "not completed", says, "the value may still arrive; give a longer timeout, or math.inf"
-        heard = f"which was heard {_seconds(facts.heard)} ago"
+        age = f"connected for {_seconds(facts.age)}, " if facts.age is not None else ""
+        heard = f"{age}last heard {_seconds(facts.heard)} ago"
         partly = f"; {facts.missing} bytes of a message are still to come" if facts.missing else ""
         unsent = f"; {facts.unsent} bytes could not be sent yet" if facts.unsent else ""
         late = f"; our own thread was late by {_seconds(facts.around.late)}" if facts.around.late > 0.1 else ""
@@ -597,6 +622,7 @@ _TOLD: Final = (
     "dropped",
     "thinned",
     "other",
+    "note",
     "moves",
 )
 """Facts that are told where they are known."""

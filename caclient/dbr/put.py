@@ -52,6 +52,13 @@ def put_form(name: str, native: ChannelType, count: int, states: tuple[str, ...]
     return _array_form(name, native, count, states, value)
 
 
+def may_be_one_value(value: Any) -> bool:
+    """Whether it is one value for all, rather than one for each: a number, text, bytes, a reading."""
+    if isinstance(value, (str, bytes, bytearray, Reading)) or not isinstance(value, Iterable):
+        return True
+    return isinstance(value, np.ndarray) and value.ndim == 0
+
+
 def _plain(name: str, value: Any) -> Any:
     """What may be put, out of what people have in their hands; a state by its name."""
     if isinstance(value, Reading):

@@ -67,7 +67,7 @@ Batch = deque[Any]
 class _Worker:
     """A thread and the door it waits behind."""
 
-    __slots__ = ("again", "batch", "blocked", "door", "seen", "stuck", "thread", "turns", "walking")
+    __slots__ = ("again", "batch", "began", "blocked", "door", "seen", "stuck", "thread", "turn", "turns", "walking")
 
     def __init__(self) -> None:
         self.door = threading.Lock()
@@ -83,6 +83,9 @@ class _Worker:
         """How many waits inside caclient it is in."""
         self.stuck = False
         """It was suspected, and has not come back since."""
+        self.turn: Any = None
+        """What it serves, since ``began``."""
+        self.began = 0.0
         self.turns = 0
         self.seen = -1
         """``turns`` when the watch looked last."""
@@ -197,6 +200,13 @@ class Batches:
         waiting = sum(map(len, tuple(self._ready)))
         walking = sum(len(worker.batch or ()) for worker in tuple(self._workers))
         return waiting + walking, len(self._workers)
+
+    def busy_for(self, turn: Turn) -> float:
+        """Seconds for which a worker has been serving it; 0 if none does."""
+        for worker in list(self._workers):
+            if worker.turn is turn and turn.gate.locked():
+                return max(0.0, time.monotonic() - worker.began)
+        return 0.0
 
     # -- finding workers: caller holds the lock ------------------------------------------------------------------------
 
@@ -323,8 +333,10 @@ class Batches:
             except IndexError:  # also if another worker has taken the last one
                 break
             worker.turns += 1
+            worker.turn = turn
+            worker.began = began = clock()
             try:
-                turn.serve(clock() + SLICE)
+                turn.serve(began + SLICE)
             except BaseException as error:  # noqa: BLE001  a turn without its gate would never be served again
                 self.loop.report(error)
             turn.scheduled = False
@@ -355,6 +367,7 @@ class Batches:
                     return batch
                 self._active -= 1
                 self._idle.append(worker)
+                worker.turn = None  # while it waits it holds nobody's callback
                 patience = _IDLE if len(self._workers) > 1 else -1
             if not worker.door.acquire(timeout=patience) and self._retire(worker):
                 return None

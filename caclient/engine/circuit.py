@@ -124,6 +124,8 @@ class Circuit(Sending):
         self.riders: dict[Rider, None] = {}
         self.served = False
         self.opened_at = 0.0
+        self.owed_since = 0.0
+        """Since when the server has said nothing though it was asked something; 0 if nobody has waited in vain."""
         self.pauses = 0
         """How often the server was asked to keep only the newest values for a while."""
         self.watch = Watch(loop, self, outbox, conn_timeout, echo_timeout)
@@ -151,6 +153,11 @@ class Circuit(Sending):
     def round_trip(self) -> float:
         """Seconds that the last answer took which somebody waited for, or the last echo; 0 if there was none."""
         return self.reader.round_trip or self.watch.round_trip
+
+    @property
+    def paused(self) -> bool:
+        """Whether the server has been asked to keep only the newest values."""
+        return self._paused
 
     @property
     def engine_lag(self) -> float:

@@ -6,6 +6,7 @@ A lane is the simplest ``Turn`` (``batches``): a queue of jobs, each a function 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -14,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from caclient.engine.batches import Batches
 from caclient.engine.loop import Loop
-from caclient.errors import ContextClosedError
+from caclient.errors import ContextClosedError, WrongTypeError
 
 log = logging.getLogger("caclient.callbacks")
 
@@ -22,6 +23,10 @@ _RELEASE: Final = 1.0
 """Seconds between two log lines for the same lane."""
 
 Job = Callable[[Any], None]
+ErrorCallback = Callable[[str, Any, BaseException], Any]
+"""Told of what callbacks raise: (PV's name, callback, error)."""
+
+_listener: ErrorCallback | None = None
 
 
 class Lane:
@@ -97,7 +102,24 @@ class Reporter(Protocol):
     last_error_logged: float
 
 
-def report_error(lane: Reporter, error: BaseException) -> None:
+def listen_to_errors(fn: ErrorCallback | None) -> None:
+    """Have ``fn(name, callback, error)`` called for each error, beside the log; None ends that."""
+    global _listener
+    if fn is not None and not callable(fn):
+        raise WrongTypeError(f"{fn!r} is not callable: give a function of (pvname, callback, error), or None")
+    _listener = fn
+
+
+def named(callback: Any) -> str:
+    """A callback as people find it: its name, file and line."""
+    function = getattr(callback, "func", callback)  # of a partial
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None)
+    name = getattr(function, "__qualname__", None) or type(callback).__name__
+    return name if code is None else f"{name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
+
+
+def report_error(lane: Reporter, error: BaseException, callback: Any = None) -> None:
     """Count and log, at most once a second for a lane, what a callback raised. *The lane's worker.*
 
     That its context was closed under it is counted only.
@@ -109,9 +131,16 @@ def report_error(lane: Reporter, error: BaseException) -> None:
     if now - lane.last_error_logged >= _RELEASE:
         lane.last_error_logged = now
         try:
-            log.error("%s: callback raised (%d so far)", lane.name, lane.errors, exc_info=error)
+            whose = "" if callback is None else f": {named(callback)}"
+            log.error("%s: callback raised (%d so far)%s", lane.name, lane.errors, whose, exc_info=error)
         except Exception:  # noqa: BLE001  a user's logging handler: where would one log that?
+            lane.errors += 1
+    listener = _listener
+    if listener is not None:
+        try:
+            listener(lane.name, callback, error)
+        except Exception:  # noqa: BLE001  a user's own: it is told of errors, and has one
             lane.errors += 1
 
 
-__all__ = ["Lane", "Lanes", "report_error"]
+__all__ = ["ErrorCallback", "Lane", "Lanes", "listen_to_errors", "named", "report_error"]

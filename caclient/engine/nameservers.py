@@ -110,12 +110,22 @@ class NameServer:
 
     def describe(self) -> str:
         """Where it is, and how. *Any thread.*"""
+        return f"name server {self.address[0]}:{self.address[1]} ({self.state})"
+
+    @property
+    def state(self) -> str:
+        """How it is. *Any thread.*"""
         circuit = self.circuit
-        state = circuit.state.value if circuit is not None else self.note or "not connected"
         if circuit is not None and circuit.state is State.OPEN and circuit.core.version < SINCE:
             version = circuit.core.version
-            state = f"CA 4.{version}, too old to be asked" if version else "has not told its version"
-        return f"name server {self.address[0]}:{self.address[1]} ({state})"
+            return f"CA 4.{version}, too old to be asked" if version else "has not told its version"
+        return circuit.state.value if circuit is not None else self.note or "not connected"
+
+    @property
+    def failure(self) -> str:
+        """Why it cannot be asked; "" if it can. *Any thread.*"""
+        circuit = self.circuit
+        return "" if circuit is not None and circuit.state is State.OPEN else self.state
 
     def ask(self, names: list[SearchName]) -> None:
         """Send searches if the server is up and new enough."""

@@ -165,6 +165,20 @@ class Searches:
         since = "" if first is None else f" in {time.monotonic() - first:.1f} s"
         return f"{count} searches sent{since} to {where}{more}, no reply"
 
+    @property
+    def listed(self) -> bool:
+        """Whether the destinations have been looked up. *Any thread.*"""
+        return self._listed_at >= 0
+
+    @property
+    def deaf(self) -> str:
+        """Why there is no socket; "" if there is one. *Any thread.*"""
+        return self._deaf
+
+    def failure(self, destination: Address) -> str:
+        """Why nothing could be sent there last; "" if it could. *Any thread.*"""
+        return self._deaf or self.failures.get(destination, "")
+
     def _destination_text(self, destination: Address) -> str:
         host, port = destination
         failure = self._deaf or self.failures.get(destination)

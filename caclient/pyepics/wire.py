@@ -359,7 +359,7 @@ class Wire:
     def progress(self) -> str:
         """How far the connection has got, in words."""
         channel = self.channel
-        return channel.progress(time.monotonic() - channel.since)
+        return str(channel.unready(time.monotonic() - channel.since))
 
     # -- what can be done ----------------------------------------------------------------------------------------------
 

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import pytest
 
-import caclient
 from caclient import (
+    PV,
     AccessRights,
     AlarmSeverity,
     AlarmStatus,
     BadValueError,
     CATimeoutError,
-    ChannelAccessError,
+    Cause,
+    Config,
     Context,
+    WrongTypeError,
     caget,
-    caget_many,
     cainfo,
     camonitor,
     caput,
-    caput_many,
-    connect_all,
+    close_all,
+    on_callback_error,
+    set_default_context,
+    subscriptions,
+    using,
+    why,
 )
 from caclient.ioc import IOC, Completion, Record
 from tests.recorder import PATIENCE, Recorder
@@ -43,40 +48,55 @@ def ioc(serve, monkeypatch) -> IOC:
 
 def test_get_and_put_by_name(ioc):
     assert caget("x") == 1.5
-    assert caget("x", as_string=True) == "1.50"
+    assert caget(" x\n", as_string=True) == "1.50"
     assert caget("array", count=2).tolist() == [1.0, 2.0]
     caput("x", 2.5)
     assert caget("x") == 2.5
     caput("state", "Idle", wait=True)
     assert caget("state", use_monitor=False) == 0
-    with pytest.raises(CATimeoutError, match=r"'nowhere' not connected after 0.0"):
+    with pytest.raises(CATimeoutError, match=r"searching: 'nowhere' not connected after 0.0.* sent to 127.0.0.1:"):
         caget("nowhere", timeout=0.05)
-    with pytest.raises(CATimeoutError, match="'slow': no answer"):
+    with pytest.raises(CATimeoutError, match=r"not completed: 'slow' after 0.0.*: the put was sent to 127.0.0.1:"):
         caput("slow", 2.0, wait=True, timeout=0.05)
 
 
 def test_many_calls_make_one_context_and_one_channel_each(ioc):
     for _ in range(20):
-        caget("x"), caget_many(["x", "text"]), caput("x", 1.0)
+        caget("x"), caget("text"), caput("x", 1.0)
     assert ioc.connection_count() == 1
     assert ioc.channel_count() == 2
 
 
+def test_a_context_for_names_but_pvs_keep_their_own(ioc, serve):
+    _, other = serve(Record("x", 7.0))
+    mine = PV("x")
+    assert caget("x", context=other) == 7.0
+    assert caget(mine, context=other) == 1.5
+    caput("x", 8.0, context=other)
+    assert caget("x", context=other) == 8.0
+    with using(other):
+        assert caget("x") == 8.0
+        assert PV("x").get() == 8.0
+        assert mine.get() == 1.5
+    assert caget("x") == 1.5
+    try:
+        set_default_context(other)
+        assert caget("x") == 8.0
+    finally:
+        set_default_context(None)
+
+
 def test_monitor_with_a_callback_or_as_lines(ioc, capsys):
-    heard, lines = Recorder(), Recorder()
-    with camonitor("x", heard), camonitor("x", writer=lines):
+    heard, printed = Recorder(), Recorder()
+    with camonitor("x", heard), camonitor(["x", "text"], printed) as both:
         heard.wait(1)
-        lines.wait(1)
+        assert len(both) == 2
         ioc["x"].post(2.0)
         assert [reading.value for reading in heard.wait(2)] == [1.5, 2.0]
-        ioc["x"].post(status=AlarmStatus.READ, severity=AlarmSeverity.INVALID)
-        first, _, last = lines.wait(3)
-    assert first.startswith("x 2")
-    assert first.endswith(" 1.5\n")
-    assert last.endswith(" 2.0 INVALID READ\n")
+        assert {reading.pvname for reading in printed.wait(3)} == {"x", "text"}
 
 
-def test_monitor_prints_unless_told_otherwise(ioc, monkeypatch):
+def test_monitor_prints_a_line_for_each_update(ioc, monkeypatch):
     printed = Recorder()
 
     class Terminal:
@@ -86,67 +106,126 @@ def test_monitor_prints_unless_told_otherwise(ioc, monkeypatch):
             printed("flushed")
 
     monkeypatch.setattr("sys.stdout", Terminal())
-    with camonitor("text", policy="latest"):
+    with camonitor("x", policy="latest"):
         line, flushed = printed.wait(2)
-    assert line.endswith(" words\n")
-    assert flushed == "flushed"
+        assert line.startswith("x 2")
+        assert line.endswith(" 1.5\n")
+        assert flushed == "flushed"
+        ioc["x"].post(status=AlarmStatus.READ, severity=AlarmSeverity.INVALID)
+        assert printed.wait(4)[2].endswith(" 1.5 INVALID READ\n")
 
 
-def test_what_is_known_as_text(ioc):
-    assert cainfo("x").splitlines()[:5] == [
-        "          name: x",
-        "         value: 1.50",
-        "          type: double, 1 element",
-        f"          host: 127.0.0.1:{ioc.tcp_port}",
-        "        access: read/write",
-    ]
-    text = cainfo("x")
-    for line in ("units: mm", "precision: 2", "display limits: -10.0 to 10.0", "alarm: NO_ALARM, NO_ALARM"):
-        assert line in [each.strip() for each in text.splitlines()]
-    assert "nan" not in text
-    assert "states: Idle, Moving" in cainfo("state")
-    assert "type: double, 3 elements" in cainfo("array")
+def test_what_is_known_as_a_table(ioc):
+    info = cainfo("x")
+    rows = info.rows()
+    assert (rows["name"], rows["value"], rows["type"]) == ("x", "1.50 mm", "double, 1 element")
+    assert (rows["host"], rows["access"]) == (f"127.0.0.1:{ioc.tcp_port}", "read/write")
+    assert (rows["precision"], rows["display limits"], rows["alarm"]) == ("2", "-10 to 10", "NO_ALARM")
+    assert "nan" not in repr(info)
+    assert cainfo("state").rows()["states"] == "Idle, Moving"
+    assert cainfo("array").rows()["type"] == "double, 3 elements"
 
 
-def test_many_at_once(ioc):
-    values = caget_many(["x", "text", "array", "x"])
-    assert (values[0], values[1], values[2].tolist(), values[3]) == (1.5, "words", [1.0, 2.0, 3.0], 1.5)
-    assert caget_many([]) == []
-    assert caput_many(["x", "text"], [3.5, "new"], wait=True) == [None, None]
-    assert caput_many(["x"], [4.5]) == [None]
-    assert caget_many(["x", "text"]) == [4.5, "new"]
+def test_why_by_name(ioc):
+    assert why("x").cause is Cause.HEALTHY
+    assert why(PV("x")).cause is Cause.HEALTHY
+    assert why("fixed").cause is Cause.NO_WRITE_ACCESS
+    assert why("nowhere", timeout=0.7).cause is Cause.NO_REPLY
+    assert why("nowhere-else", timeout=0).cause is Cause.SEARCHING
 
 
-def test_many_of_which_some_fail(ioc):
-    good, bad = caget_many(["x", "nowhere"], timeout=0.2, raises=False)
-    assert good == 1.5
-    assert isinstance(bad, CATimeoutError)
-    with pytest.raises(CATimeoutError, match="1 of 2 failed: 'nowhere' not connected after"):
-        caget_many(["x", "nowhere"], timeout=0.1)
-    names = ["x", "fixed", "state", "slow", "nowhere"]
-    for wait in (False, True):
-        results = caput_many(names, [1.0, 1.0, "Nonsense", 1.0, 1.0], wait=wait, timeout=0.3, raises=False)
-        kinds = [None if error is None else type(error).__name__ for error in results]
-        late, refused = ("CATimeoutError", "ChannelAccessError") if wait else (None, None)
-        assert kinds == [None, "AccessDeniedError", refused, late, "CATimeoutError"]
-    with pytest.raises(
-        caclient.AccessDeniedError, match=r"4 of 5 failed: 'fixed': .*; 'state': .*; 'slow': .*; and 1 more"
-    ):
-        caput_many(names, [1.0, 1.0, "Nonsense", 1.0, 1.0], wait=True, timeout=0.1)
-    with pytest.raises(ChannelAccessError, match="1 of 1 failed: 'state': ECA_PUTFAIL"):
-        caput_many(["state"], ["Nonsense"], wait=True)
-    with pytest.raises(BadValueError, match="2 names but 1 values"):
-        caput_many(["x", "text"], [1.0])
+def test_what_lives_is_listed_and_ended(ioc):
+    heard = Recorder()
+
+    def slow(reading):
+        heard(reading)
+
+    subscription = camonitor("x", slow)
+    PV("text").add_callback(heard)
+    iterator = PV("array").updates(timeout=PATIENCE)
+    heard.wait(1)
+    next(iterator)
+    listed = {each.pvname: each for each in subscriptions()}
+    assert set(listed) == {"x", "text"}
+    assert listed["x"] is subscription
+    assert "slow (test_api.py:" in repr(subscriptions())
+    close_all()
+    assert len(subscriptions()) == 0
+    assert repr(subscriptions()) == "<no subscriptions>"
+    assert subscription.closed
+    assert list(iterator) == []
 
 
-def test_connecting_many(ioc):
-    with Context(ioc.client_config()) as context:
-        mine = context.pv("x")
-        result = connect_all([mine, "text", "nowhere"], timeout=0.3, context=context)
-        assert (set(result), len(result), result.ok) == ({"x", "text"}, 2, False)
-        assert result["x"] is mine
-        assert set(result.failed) == {"nowhere"}
-        assert repr(result).startswith("<2 connected, 1 failed>\n  'nowhere' not connected after 0.3")
-    assert connect_all(["x", "text"], PATIENCE).ok
-    result = connect_all(["x", "nowhere"], timeout=0.1)  # some are connected already
-    assert str(result.failed["nowhere"]).startswith("'nowhere' not connected after 0.1")
+def test_errors_of_callbacks_are_told(ioc, caplog):
+    told = Recorder()
+
+    def breaks(reading):
+        raise ZeroDivisionError("oh")
+
+    on_callback_error(lambda pvname, callback, error: told((pvname, callback, error)))
+    try:
+        with camonitor("x", breaks):
+            [(pvname, callback, error)] = told.wait(1)
+    finally:
+        on_callback_error(None)
+    assert (pvname, callback) == ("x", breaks)
+    assert isinstance(error, ZeroDivisionError)
+    assert "breaks (test_api.py:" in caplog.text
+    with pytest.raises(WrongTypeError, match="give a function"):
+        on_callback_error(7)
+
+
+MISTAKES = {
+    "a list to caget": (lambda: caget(["x", "y"]), "for many use caget_many()"),
+    "no name at all": (lambda: caget(None), "None is no PV and no name"),
+    "a number as name": (lambda: caget(7), "7 is no PV and no name"),
+    "an empty name": (lambda: PV("  "), "it is empty"),
+    "a blank in a name": (lambda: PV("m1 RBV"), "there is a blank or a control character in it"),
+    "a name with a tab": (lambda: PV("m1\tRBV"), "there is a blank or a control character in it"),
+    "two names in one": (lambda: caget("x\ny"), "there is a blank or a control character in it"),
+    "PV Access": (lambda: PV("pva://m1"), "PV Access is not spoken here: give 'm1'"),
+    "a scheme": (lambda: PV("ca://m1"), "names have no scheme: give 'm1'"),
+    "a list as name": (lambda: PV(["x"]), "give text"),
+    "a priority": (lambda: PV("x", priority=100), "priority=100: give a number from 0 to 99"),
+    "timeout as text": (lambda: caget("x", timeout="5"), "timeout='5': give seconds, as in timeout=2.5"),
+    "no timeout": (lambda: caget("x", timeout=None), "timeout=None: leave it out for the default"),
+    "a negative timeout": (lambda: caget("x", timeout=-1), "timeout=-1: give seconds"),
+    "NaN as timeout": (lambda: caget("x", timeout=float("nan")), "timeout=nan: give seconds"),
+    "a timeout of a PV": (lambda: PV("x", timeout="5"), "timeout='5': give seconds"),
+    "count 0": (lambda: caget("array", count=0), "count=0: give how many elements"),
+    "count as text": (lambda: caget("array", count="2"), "count='2': give how many elements"),
+    "wait as text": (lambda: caput("x", 1, wait="all"), "wait='all': give True or False"),
+    "None as value": (lambda: caput("x", None), "None is no value"),
+    "text to a number": (lambda: caput("x", "fast"), "'fast' is no number, but this is a double"),
+    "text to an array": (lambda: caput("array", "1,2,3"), "'1,2,3' is text, but this is an array of numbers"),
+    "a list to a scalar": (lambda: caput("x", [1, 2]), "2 elements given, but it holds one"),
+    "too many elements": (lambda: caput("array", [1] * 9), "9 elements given, but it holds 3 of them"),
+    "a state that is none": (lambda: caput("state", "moving"), "did you mean 'Moving'?"),
+    "too long a text": (lambda: caput("text", "y" * 50), "put it to 'text.VAL$'"),
+    "a callback's result": (lambda: PV("x").subscribe(None), "the function itself, not what it returns"),
+    "no callback": (lambda: PV("x").subscribe(7), "7 is not callable"),
+    "a policy": (lambda: PV("x").subscribe(print, policy="newest"), "policy='newest': give 'all' or 'latest'"),
+    "a limit": (lambda: PV("x").subscribe(print, limit=0), "limit=0: give how many updates may wait"),
+    "a rate": (lambda: PV("x").subscribe(print, max_rate=-1), "max_rate=-1: give how many calls a second"),
+    "a mask": (lambda: PV("x").subscribe(print, mask="x"), "mask='x': give Mask.VALUE | Mask.ALARM"),
+    "pyepics' callback": (lambda: PV("x").subscribe(lambda pvname, value, **kw: None), "add_callback()"),
+    "a tolerance": (lambda: PV("x").wait_for(1, timeout=1, tolerance=-1), "tolerance=-1: give a number of 0 or more"),
+    "a condition": (lambda: PV("x").wait_for("on", timeout=1), "is a number, and will never be 'on'"),
+    "addresses with a comma": (lambda: Context(addr_list="a,b"), "separate addresses by blanks"),
+    "addresses as config": (lambda: Context("10.0.0.1"), "addresses go to addr_list="),
+    "a context": (lambda: caget("x", context=Config()), "give a Context, or leave it out"),
+    "nothing to use": (lambda: set_default_context(7), "give a Context, or None"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_is_meant_wrong_is_told_what_to_give(ioc, mistake):
+    """One sentence, that says what to do; and none of the machinery's words."""
+    call, advice = MISTAKES[mistake]
+    with pytest.raises(BadValueError) as raised:
+        call()
+    close_all()
+    text = str(raised.value)
+    assert advice in text
+    assert "\n" not in text
+    assert not {"lane", "kernel", "ioid", "cannot be said"} & set(text.split())

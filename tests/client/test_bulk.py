@@ -37,8 +37,8 @@ def mixed(serve: Any) -> list[Any]:
 
 def test_each_reading_of_a_run_is_as_its_own_channel_has_it(mixed: list[Any]) -> None:
     singles = [read(pv.channel, deadline()) for pv in mixed]
-    assert get_all(mixed, deadline()) == singles
-    values = get_values(mixed, deadline())
+    assert get_all([pv.channel for pv in mixed], deadline()) == singles
+    values = get_values([pv.channel for pv in mixed], deadline())
     for value, single in zip(values, singles, strict=True):
         assert type(value) is type(single.value)
         assert np.array_equal(value, single.value)
@@ -46,12 +46,12 @@ def test_each_reading_of_a_run_is_as_its_own_channel_has_it(mixed: list[Any]) ->
 
 def test_scalars_alone_come_as_plain_numbers(mixed: list[Any]) -> None:
     scalars = [pv for pv in mixed if pv.channel.count == 1]
-    assert get_values(scalars, deadline()) == [pv.get() for pv in scalars]
+    assert get_values([pv.channel for pv in scalars], deadline()) == [pv.get() for pv in scalars]
 
 
 def test_what_cannot_be_asked_says_why(mixed: list[Any]) -> None:
     nobody = context_of(mixed[0]).pv("nobody", auto_monitor=False)
-    results = get_values([mixed[1], nobody], time.monotonic() + 0.2)
+    results = get_values([mixed[1].channel, nobody.channel], time.monotonic() + 0.2)
     assert results[0] == 1.0
     assert "not connected" in str(results[1])
 

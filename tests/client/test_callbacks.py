@@ -26,7 +26,7 @@ def pair(serve):
     """One record ``x`` and a connected PV of it that knows its value."""
     ioc, context = serve(Record("x", 0.0, units="mm", precision=1))
     pv = context.pv("x")
-    assert pv.wait_for(lambda value: True).is_valid
+    assert pv.wait_for(lambda value: True, timeout=10).is_valid
     return ioc, pv
 
 

@@ -54,15 +54,17 @@ def test_nobody_answers():
         with pytest.raises(CATimeoutError) as caught:
             channel.require(deadline(0.2))
         text = str(caught.value)
-        assert text.startswith("'x' not connected after 0.2")
-        assert f"searches sent in 0.2 s to 127.0.0.1:{server.port}, no reply" in text
+        assert text.startswith("searching: 'x' not connected after 0.2")
+        assert f"searches sent to 127.0.0.1:{server.port}" in text
+        assert (caught.value.pvname, caught.value.phase) == ("x", "search")
 
 
 def test_somebody_answers_but_accepts_no_connection():
     with FaultServer({"x": 1.0}, tcp=Tcp.NEVER) as server, Context(server.client_config()) as context:
         with pytest.raises(CATimeoutError) as caught:
             channel_of(context, "x").require(deadline(0.3))
-        assert f"127.0.0.1:{server.tcp_port} answered the search, TCP connection not up yet" in str(caught.value)
+        assert f"127.0.0.1:{server.tcp_port} answered the search, the TCP connection is not up" in str(caught.value)
+        assert caught.value.phase == "connect"
 
 
 def test_a_connection_without_a_channel():
@@ -70,7 +72,8 @@ def test_a_connection_without_a_channel():
         with pytest.raises(CATimeoutError) as caught:
             channel_of(context, "x").require(deadline(0.3))
         where = f"127.0.0.1:{server.tcp_port}"
-        assert f"TCP connection to {where} is up, channel requested, no answer yet" in str(caught.value)
+        assert f"{where} is connected, and has not created the channel" in str(caught.value)
+        assert caught.value.phase == "create"
 
 
 def test_a_server_that_refuses_the_channel():
@@ -79,7 +82,7 @@ def test_a_server_that_refuses_the_channel():
         assert context.pv("y").get() == 2.0
         channel = channel_of(context, "x")
         server.wait_for(ca.CreateChanRequest, 2)
-        with pytest.raises(CATimeoutError, match="answered the search but would not create the channel"):
+        with pytest.raises(CATimeoutError, match="answered the search, but would not create the channel"):
             channel.require(deadline(0.3))
 
 
@@ -88,7 +91,7 @@ def test_where_it_was_when_nothing_is_known(serve):
     channel = Channel(context._home.runtime, context._home.pool, context._home.names, "x", 0, 99)
     assert channel.circuit_name == "no server"
     channel.state = State.CONNECTING
-    assert "an unknown address answered the search" in channel.progress(0.0)
+    assert "its server answered the search" in str(channel.unready(0.0))
 
 
 # ---------------------------------------------------------------- its life

@@ -76,7 +76,7 @@ def test_subscriptions_share_one_monitor_until_the_last_has_gone(pair):
 
 def test_a_late_subscriber_gets_the_current_value_once(pair):
     ioc, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     for number in range(1, 101):
         ioc["x"].post(float(number))
         late = Recorder()
@@ -90,7 +90,7 @@ def test_a_late_subscriber_gets_the_current_value_once(pair):
 
 def test_a_subscriber_that_left_before_it_was_welcome(pair):
     ioc, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     heard, rest = Recorder(), Recorder()
     pv.subscribe(heard).close()
     with pv.subscribe(rest):
@@ -102,7 +102,7 @@ def test_a_subscriber_that_left_before_it_was_welcome(pair):
 def test_a_subscriber_while_the_circuit_goes(pair):
     """Nobody answers the request that it waits for; it is told all the same, after the reconnect."""
     ioc, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     monitor, heard = pv._monitor, Recorder()
     circuit = pv.channel.circuit
 
@@ -130,7 +130,7 @@ def test_without_read_access_there_is_no_value_and_no_harm(serve):
 
 def test_a_refused_subscription_is_logged(pair, caplog):
     _, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     request = ca.EventAddRequest(ChannelType.TIME_DOUBLE, 1, 1, 1, mask=1)
     pv._monitor.receive(ca.ErrorResponse(request, cid=1, status=48))
     done = Recorder()
@@ -138,15 +138,15 @@ def test_a_refused_subscription_is_logged(pair, caplog):
     done.wait(1)
     assert "'x': the server refused the subscription: ECA_ALLOCMEM" in caplog.text
     with pytest.raises(CATimeoutError, match=r"last value: .*; the server refused the subscription: ECA_ALLOC"):
-        pv.wait_for(lambda value: False, 0.01)
+        pv.wait_for(lambda value: False, timeout=0.01)
     with pv.updates(timeout=0.01) as updates:
         next(updates)
-        with pytest.raises(CATimeoutError, match=r"no update within 0.01 s; the server refused the subscription"):
+        with pytest.raises(CATimeoutError, match=r"no update: 'x' within 0.01 s; the server refused the subscription"):
             next(updates)
     pv.channel.runtime.loop.call_soon(pv._monitor.lost)
     pv.channel.runtime.loop.call_soon(pv._monitor.serve, pv.channel)
-    with pytest.raises(CATimeoutError, match=r"last value: [^;]*$"):
-        pv.wait_for(lambda value: False, 0.01)
+    with pytest.raises(CATimeoutError, match=r"last value: [^;]*; give it longer"):
+        pv.wait_for(lambda value: False, timeout=0.01)
 
 
 def nonsense() -> Any:
@@ -172,7 +172,7 @@ def test_an_update_that_is_nonsense_is_told_and_harms_nothing(pair, caplog):
     where = f"{pv.host} sent nonsense: TIME_DOUBLE with 1 values needs 24 bytes of payload, got 8"
     assert record.getMessage() == f"'x': {where}"
     with pytest.raises(CATimeoutError, match=re.escape(f"; {where}")):
-        pv.wait_for(lambda value: False, 0.01)
+        pv.wait_for(lambda value: False, timeout=0.01)
 
 
 def test_one_subscription_and_a_fresh_value_after_each_outage(pair):
@@ -215,7 +215,7 @@ def test_a_server_that_was_silent_for_a_while_gives_one_fresh_value(pair):
         call_soon(channel.ride.circuit_unresponsive)
         assert edges.wait(2) == [True, False]
         assert not pv.connected
-        with pytest.raises(CATimeoutError, match="does not answer on its TCP connection, searching elsewhere too"):
+        with pytest.raises(CATimeoutError, match="keeps the connection, but has said nothing"):
             pv.get(timeout=0.0)
         call_soon(channel.ride.circuit_responsive)
         assert edges.wait(3) == [True, False, True]
@@ -235,7 +235,7 @@ def test_a_large_array_is_left_alone_unless_asked_for(serve):
 
 def test_the_circuit_goes_in_the_middle_of_it(pair, monkeypatch):
     _, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     circuit, tried = pv.channel.circuit, Recorder()
 
     def gone(*_args: Any) -> None:
@@ -347,7 +347,7 @@ def test_a_run_before_anything_else(pair):
 def test_what_is_known_may_be_skipped(pair):
     """Whether the monitor was there before, or begins with this subscription."""
     ioc, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     for mask in (None, Mask.LOG | Mask.VALUE):
         heard, all_of_it = Recorder(), Recorder()
         options = {} if mask is None else {"mask": mask}

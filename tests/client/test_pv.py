@@ -5,9 +5,11 @@ from __future__ import annotations
 import array
 import copy
 import gc
+import inspect
 import logging
 import pickle
 import threading
+import time
 import weakref
 from typing import Any
 
@@ -27,6 +29,7 @@ from caclient import (
     Context,
     ContextClosedError,
     DisconnectedError,
+    NoValueError,
     Reading,
     TimeStamp,
 )
@@ -233,13 +236,13 @@ def test_what_cannot_be_said_is_refused_before_a_byte_leaves(pv_of, name, value,
 def test_a_value_that_the_record_refuses(pv_of):
     pv = pv_of("enum")
     with pytest.raises(ChannelAccessError, match="'enum': ECA_PUTFAIL") as caught:
-        pv.put("Nowhere", wait=True)
+        pv.put("77", wait=True)
     assert caught.value.status.name == "ECA_PUTFAIL"
 
 
 def test_a_refusal_that_nobody_waits_for_is_logged(pv_of, caplog):
     pv = pv_of("enum")
-    pv.put("Nowhere")
+    pv.put("77")
     fresh(pv)
     engine_idle(pv_of.context)
     logged = Recorder()
@@ -255,7 +258,7 @@ def test_count_asks_for_less(pv_of):
     assert pv.get(count=1).tolist() == [1.0]
     assert pv.get(count=100).tolist()[:3] == [1.0, 2.0, 3.0]
     for count in (0, -1):
-        with pytest.raises(BadValueError, match=f"'doubles': count {count} is not positive"):
+        with pytest.raises(BadValueError, match=f"'doubles': count={count}: give how many elements"):
             pv.get(count=count)
     assert pv.get().tolist() == [1.0, 2.0, 3.0]
 
@@ -270,7 +273,7 @@ def test_as_string(pv_of):
 
 def test_shared_arrays_cannot_be_written_to(pv_of):
     pv = pv_of("doubles")
-    first = pv.wait_for(lambda value: True).value
+    first = pv.wait_for(lambda value: True, timeout=10).value
     assert pv.get() is pv.get()
     with pytest.raises(ValueError, match="read-only"):
         first[0] = 99.0
@@ -324,7 +327,7 @@ def test_a_mask_is_a_number_or_letters(serve, mask):
 
 def test_get_sees_ones_own_put(pair):
     ioc, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     for number in range(200):
         pv.put(float(number))
         assert pv.get() == number
@@ -332,7 +335,7 @@ def test_get_sees_ones_own_put(pair):
     pv.put(0.5, wait=True)
     assert (other.get(), pv.get()) == (0.5, 0.5)
     ioc["x"].post(0.75)
-    assert pv.wait_for(lambda value: value == 0.75).value == 0.75
+    assert pv.wait_for(lambda value: value == 0.75, timeout=10).value == 0.75
     assert pv.get() == 0.75
 
 
@@ -360,22 +363,22 @@ def test_an_array_that_is_not_monitored_is_asked_for_after_a_put_too(serve):
 def test_a_get_that_fails_leaves_the_put_remembered():
     with FaultServer({"x": 1.0}) as server, Context(server.client_config()) as context:
         pv = context.pv("x")
-        pv.wait_for(lambda value: True, PATIENCE)
+        pv.wait_for(lambda value: True, timeout=PATIENCE)
         server.drop("update", times=None)
         server.drop("read")
         pv.put(2.0, wait=True)
-        with pytest.raises(CATimeoutError, match=r"'x': no answer .* s after the request was sent to 127.0.0.1"):
+        with pytest.raises(CATimeoutError, match=r"no answer: 'x' after .* s: the request was sent to 127.0.0.1"):
             pv.get(timeout=0.05)
         assert pv.get() == 2.0
 
 
 def test_an_update_from_before_ones_own_put_is_the_past(pair):
     ioc, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     pv.put(2.0, wait=True)
     assert pv.get() == 2.0
     ioc["x"].post(1.0, stamp=TimeStamp(1, 0))  # as if it had been on its way since then
-    pv.wait_for(lambda value: value == 1.0)
+    pv.wait_for(lambda value: value == 1.0, timeout=10)
     circuit = pv.channel.circuit
     sent = circuit.bytes_out
     assert pv.get() == 1.0
@@ -384,7 +387,7 @@ def test_an_update_from_before_ones_own_put_is_the_past(pair):
 
 def test_a_monitored_get_costs_no_network(pair):
     _, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     assert pv.read().value == pv.get() == 1.0
     circuit = pv.channel.circuit
     sent = circuit.bytes_out
@@ -435,7 +438,7 @@ def test_what_was_known_stays_readable_without_the_ioc(serve):
     for each in (pv, unmonitored):
         assert (each.connected, each.value, each.type, each.host) == (False, 2.5, "double", f"127.0.0.1:{ioc.tcp_port}")
         assert (each.reading.value, each.units, each.access) == (2.5, "mm", "no access")
-        with pytest.raises(CATimeoutError, match=r"'x' not connected after .*; before that: closed by the server"):
+        with pytest.raises(CATimeoutError, match=r"dropped: 'x' not connected .*: closed by the server"):
             each.get(timeout=0.01)
 
 
@@ -445,13 +448,35 @@ def test_a_pv_that_was_never_connected(serve):
     assert (pv.connected, pv.reading, pv.type, pv.count, pv.host) == (False, None, None, 0, None)
     assert repr(pv) == "<PV 'nowhere': searching>"
     assert not pv.wait_for_connection()
-    for use in (pv.get, pv.read, lambda: pv.put(1), lambda: pv.value, lambda: pv.severity, lambda: pv.units):
-        with pytest.raises(CATimeoutError, match=r"'nowhere' not connected after \d\.\d+ s: .*searche"):
+    for use in (
+        pv.get, pv.read, lambda: pv.put(1), lambda: pv.begin_put(1).result(PATIENCE),
+        lambda: pv.wait_for(lambda value: True, timeout=0.05),
+    ):  # fmt: skip
+        with pytest.raises(CATimeoutError, match=r"'nowhere' not connected after \d\.\d+ s: .* searches sent to"):
             use()
-    with pytest.raises(CATimeoutError, match="'nowhere' not connected"):
-        pv.begin_put(1)
-    with pytest.raises(CATimeoutError, match="'nowhere' not connected"):
-        pv.wait_for(lambda value: True)
+
+
+def test_properties_of_what_was_never_connected_are_none_at_once(serve):
+    _, context = serve()
+    pv = context.pv("nowhere", timeout=0.01)
+    assert not pv.wait_for_connection()
+    started = time.monotonic()
+    names = [name for name, _ in inspect.getmembers(PV, lambda member: isinstance(member, property))]
+    for name in set(names) - {"value"}:
+        getattr(pv, name)
+    assert (pv.severity, pv.status, pv.timestamp, pv.units, pv.enum_strs, pv.char_value, pv.age) == (None,) * 7
+    assert (pv.upper_ctrl_limit, pv.limits.alarm, pv.nanoseconds) == (None, (None, None), None)
+    assert not hasattr(pv, "value")
+    with pytest.raises(NoValueError, match="'nowhere'"):
+        _ = pv.value
+    assert dict(inspect.getmembers(pv))["pvname"] == "nowhere"
+    assert time.monotonic() - started < 1.0
+
+
+def test_a_new_pv_waits_for_its_first_value(serve):
+    _, context = serve(Record("x", 1.5))
+    assert context.pv("x").value == 1.5
+    assert context.pv("x", auto_monitor=False).value == 1.5
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 5, "a\0b"])
@@ -508,7 +533,7 @@ def test_rights_that_change_while_connected(serve):
     ioc["x"].access = AccessRights.READ | AccessRights.WRITE
     assert heard.wait_for(lambda items: items[-1] == (True, True))
     ioc["x"].post(3.0)
-    assert pv.wait_for(lambda value: value == 3.0) == 3.0
+    assert pv.wait_for(lambda value: value == 3.0, timeout=10) == 3.0
     assert pv.get() == 3.0
 
 
@@ -751,7 +776,7 @@ def test_a_callback_may_call_anything(serve, kind):
         pv = context.pv("other", auto_monitor=False)
         pv.put(6.0, wait=True)
         value = pv.get(timeout=PATIENCE)
-        reached = context.pv("x3").wait_for(lambda value: value == 3.0, PATIENCE).value
+        reached = context.pv("x3").wait_for(lambda value: value == 3.0, timeout=PATIENCE).value
         pv.close()
         heard((value, reached))
 
@@ -775,7 +800,7 @@ def test_a_subscription_of_readings(pair):
         readings.wait(1)
         ioc["x"].post(2.0)
         assert [reading.value for reading in readings.wait(2)] == [1.0, 2.0]
-    with pytest.raises(BadValueError, match="'x': policy 'some' is neither 'all' nor 'latest'"):
+    with pytest.raises(BadValueError, match="'x': policy='some': give 'all' or 'latest'"):
         pv.subscribe(readings, policy="some")
 
 
@@ -790,12 +815,12 @@ def test_wait_for_sees_every_update(pair):
         seen.append(value)
         return value == 3.0
 
-    assert pv.wait_for(third).value == 3.0
+    assert pv.wait_for(third, timeout=10).value == 3.0
     assert seen == [1.0, 2.0, 3.0]
-    with pytest.raises(CATimeoutError, match=r"'x': condition not met in 0.0.. s; last value: 1.0$"):
-        pv.wait_for(lambda value: value == 9.0, 0.05)
+    with pytest.raises(CATimeoutError, match=r"condition not met: 'x' .* after 0.0.. s; .*, last value: 1.0; "):
+        pv.wait_for(lambda value: value == 9.0, timeout=0.05)
     with pytest.raises(ZeroDivisionError):
-        pv.wait_for(lambda value: 1 / 0)
+        pv.wait_for(lambda value: 1 / 0, timeout=10)
     engine_idle(context_of(pv))
     assert ioc.wait_until(lambda ioc: ioc.subscription_count() == 1, PATIENCE)
 
@@ -844,7 +869,7 @@ def test_put_waits_for_the_record(serve):
     pv, done = context.pv("x"), Recorder()
     thread = threading.Thread(target=lambda: done(pv.put(2.0, wait=True)))
     thread.start()
-    pv.wait_for(lambda value: value == 2.0, PATIENCE)
+    pv.wait_for(lambda value: value == 2.0, timeout=PATIENCE)
     assert done.items == []
     completion.finish()
     done.wait(1)
@@ -854,7 +879,7 @@ def test_put_waits_for_the_record(serve):
 def test_a_put_that_does_not_complete_in_time(serve):
     _, context = serve(Record("x", 1.0, on_put=lambda record, value: Completion()))
     pv = context.pv("x")
-    with pytest.raises(CATimeoutError, match=r"'x': no answer .* after the request was sent to 127.0.0.1"):
+    with pytest.raises(CATimeoutError, match=r"not completed: 'x' after .* s: the put was sent to 127.0.0.1"):
         pv.put(2.0, wait=True, timeout=0.1)
     assert pv.channel.circuit.core.ioids == {}
 
@@ -868,7 +893,7 @@ def test_two_completions_of_one_pv_are_told_apart(serve):
     threads = [threading.Thread(target=lambda v=v: done((pv.put(v, wait=True), v))) for v in completions]
     for thread in threads:
         thread.start()
-    pv.wait_for(lambda value: value in (2.0, 3.0), PATIENCE)
+    pv.wait_for(lambda value: value in (2.0, 3.0), timeout=PATIENCE)
     completions[3.0].finish()
     assert done.wait(1) == [(None, 3.0)]
     completions[2.0].finish()
@@ -893,7 +918,7 @@ def test_a_disconnect_while_waiting_is_told_at_once(what, how):
                 elif what == "put":
                     pv.put(2.0, wait=True)
                 else:
-                    failed(get_all([pv], 1e9)[0])
+                    failed(get_all([pv.channel], 1e9)[0])
             except Exception as error:
                 failed(error)
 
@@ -934,7 +959,7 @@ def test_another_priority_is_another_circuit(serve):
     pvs = [context.pv("x", priority=priority) for priority in (0, 50)]
     assert [pv.get() for pv in pvs] == [1.0, 1.0]
     assert ioc.connection_count() == 2
-    with pytest.raises(BadValueError, match=r"'x': priority 100 is not in 0..99"):
+    with pytest.raises(BadValueError, match=r"'x': priority=100: give a number from 0 to 99"):
         context.pv("x", priority=100)
 
 
@@ -944,7 +969,7 @@ def test_a_closed_pv_says_so(pair):
     for use in (
         pv.get, pv.read, lambda: pv.put(1.0), lambda: pv.put(1.0, wait=True), lambda: pv.begin_put(1.0),
         lambda: pv.subscribe(print), lambda: pv.add_callback(print), lambda: pv.add_connection_callback(print),
-        lambda: pv.add_access_callback(print), lambda: pv.updates(), lambda: pv.wait_for(bool),
+        lambda: pv.add_access_callback(print), lambda: pv.updates(), lambda: pv.wait_for(bool, timeout=10),
     ):  # fmt: skip
         with pytest.raises(DisconnectedError, match="'x': this PV has been closed"):
             use()
@@ -1040,16 +1065,16 @@ def test_a_pickled_pv_is_the_same_name_in_the_same_kind_of_context(pair):
     twin = pickle.loads(pickle.dumps(pv))
     assert twin.channel is pv.channel
     assert copy.copy(pv).get() == 1.0
-    assert (twin.pvname, twin.priority, twin.auto_monitor, twin.timeout) == ("x", 0, None, 5.0)
+    assert (twin.pvname, twin.priority, twin.auto_monitor, twin.timeout) == ("x", 0, True, 5.0)
 
 
 def test_use_after_the_context_was_closed(pair):
     _, pv = pair
-    pv.wait_for(lambda value: True)
+    pv.wait_for(lambda value: True, timeout=10)
     context_of(pv).close()
     for use in (
         pv.get, pv.read, lambda: pv.put(1.0), lambda: pv.put(1.0, wait=True), lambda: pv.begin_put(1.0),
-        lambda: pv.subscribe(print), lambda: pv.add_callback(print), lambda: pv.wait_for(bool),
+        lambda: pv.subscribe(print), lambda: pv.add_callback(print), lambda: pv.wait_for(bool, timeout=10),
         pv.wait_for_connection,
     ):  # fmt: skip
         with pytest.raises(ContextClosedError, match="'x': the context has been closed"):

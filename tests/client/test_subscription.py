@@ -157,7 +157,7 @@ def test_large_arrays_are_bounded_by_their_bytes(serve, monkeypatch):
     subscription, heard, gate = blocked(pv)
     for number in range(1, 20):
         ioc["x"].post(np.full(1000, float(number)))
-        pv.wait_for(lambda value, number=number: value[0] == number)
+        pv.wait_for(lambda value, number=number: value[0] == number, timeout=10)
     assert subscription.pending == 3
     gate.set()
     assert [value[0] for value in values(heard.wait(4))] == [0.0, 17.0, 18.0, 19.0]

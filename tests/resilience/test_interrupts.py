@@ -132,7 +132,7 @@ def put_wait(stage: Stage) -> None:
 
 
 def get_many(stage: Stage) -> None:
-    assert get_values(stage.many, time.monotonic() + PATIENCE) == list(range(MANY))
+    assert get_values([pv.channel for pv in stage.many], time.monotonic() + PATIENCE) == list(range(MANY))
 
 
 def next_update(stage: Stage) -> None:
@@ -142,7 +142,7 @@ def next_update(stage: Stage) -> None:
 
 
 def wait_for(stage: Stage) -> None:
-    stage.watched.wait_for(lambda _: True, PATIENCE)
+    stage.watched.wait_for(lambda _: True, timeout=PATIENCE)
 
 
 LEADING = pytest.mark.parametrize("leads", [True, False], ids=["leading", "following"])
@@ -159,7 +159,7 @@ def test_ctrl_c_at_every_place(stage: Stage, operation: Callable[[Stage], None],
 def test_ctrl_c_at_every_place_of_a_wait_for_updates(stage: Stage, operation: Callable[[Stage], None]) -> None:
     assert sweep(stage, lambda: operation(stage)) > 5
     stage.walk.post(-1.0)
-    assert stage.watched.wait_for(lambda value: value == -1.0, PATIENCE).value == -1.0
+    assert stage.watched.wait_for(lambda value: value == -1.0, timeout=PATIENCE).value == -1.0
 
 
 def test_ctrl_c_in_one_thread_is_no_matter_of_the_others(stage: Stage) -> None:

@@ -117,6 +117,6 @@ def test_stress(make_softioc: Callable[..., SoftIoc], make_context: Callable[...
     assert all(done[name] for name in ("get", "read", "put", "put_wait", "subscribe", "come_and_go")), done
     for number, pv in enumerate(pvs):
         assert pv.wait_for_connection(10)
-        assert int(pv.get(5, use_monitor=False)) // 1000 == number
+        assert int(pv.get(timeout=5, use_monitor=False)) // 1000 == number
     eventually(lambda: context.report().channels == {"ready": PVS})
     assert all(circuit.core.ioids == {} for circuit in context._home.pool.circuits.values())
