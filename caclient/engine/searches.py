@@ -251,7 +251,8 @@ class Searches:
         for named in names - self._resolving:
             self.lookups.ask(named[0], partial(self._add_destination, named))
         self._resolving |= names
-        self.failures = {address: why for address, why in self.failures.items() if address in self.destinations}
+        if not first:
+            self.failures = {address: why for address, why in self.failures.items() if address in self.destinations}
         self.schedule.share(len(self.destinations))
         self._refresh = _REFRESH if self._config.auto_addr_list or names else math.inf
         if not first and not set(before).issuperset(self.destinations):

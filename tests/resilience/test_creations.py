@@ -52,7 +52,6 @@ def test_an_answer_that_comes_after_all_leaves_nothing_at_the_server(serve: Serv
     assert pv.get(use_monitor=False) == 1.0
 
 
-@pytest.mark.usefixtures("impatient")
 def test_a_server_that_makes_no_channel_is_left_for_another(serve: Serve, connect: Connect) -> None:
     hung, good = serve({"x": 6.66}), serve({"x": 1.0})
     hung.ignore(ca.CreateChanRequest)
