@@ -35,7 +35,7 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """It has run; only its papers are put back, which the import system has just changed."""
         module.__spec__ = self._spec
-        _alias_all()
+        _alias_parts(self._name)
 
 
 class _Finder(MetaPathFinder):
@@ -84,15 +84,14 @@ def activate() -> None:
     for name in [name for name in sys.modules if name == _ALIAS or name.startswith(_ALIAS + ".")]:
         del sys.modules[name]
     sys.modules[_ALIAS] = package
-    _alias_all()
     if _CHILDREN not in sys.path:
         sys.path.insert(min(1, len(sys.path)), _CHILDREN)
 
 
-def _alias_all() -> None:
-    """Give the second name to what has been imported so far; importing it again would change attributes of parents."""
+def _alias_parts(package: str) -> None:
+    """Give the second name to the parts of a package: importing them again would change attributes of the package."""
     for name, module in list(sys.modules.items()):
-        if name.startswith(_HERE + "."):
+        if name.startswith(package + "."):
             sys.modules.setdefault(_ALIAS + name[len(_HERE) :], module)
 
 

@@ -347,7 +347,10 @@ class PV:
         item = self._channel()
         self.chid = self._args["chid"] = item.chid
         self._conn_started = True
-        self._on_connect(conn=conn, **kws)
+        if self._listener is None:
+            self._join(item)
+        else:
+            self._on_connect(conn=conn, **kws)
 
     def poll(self, evt: float = 1.0e-4, iot: float = 1.0) -> None:
         """Give waiting callbacks the time to run."""
@@ -992,6 +995,7 @@ class PV:
         listener, self._listener = self._listener, None
         if listener is not None and item is not None:
             item.dismiss(listener)
+        self._queue = None  # it holds this PV, which so is gone as soon as nobody holds it
         self._args = dict.fromkeys(self._fields)
         self._args["pvname"] = self.pvname
         self.clear_callbacks(with_access_callback=True, with_connect_callback=True)
