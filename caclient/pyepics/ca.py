@@ -832,23 +832,25 @@ def put_item(
     ftype = wire.native_type if ftype is None else ftype
     count, data = packed(ftype, wire.count, value)
     try:
-        if callback is None:
-            if not wait:
-                wire.send(ftype, count, data)
-            elif not wire.send_and_wait(ftype, count, data, timeout):
-                return failures.failed(-1, item.pvname, f"put not completed after {timeout:.3f} s")
-            return dbr.ECA_NORMAL
-        sent = wire.begin_send(
-            ftype, count, data, queue or item.own().queue, _Completion(item, callback, callback_data)
-        )
+        if callback is None and not wait:
+            wire.send(ftype, count, data)
+            done = True
+        elif callback is None:
+            done = wire.send_and_wait(ftype, count, data, timeout)
+        else:
+            completion = _Completion(item, callback, callback_data)
+            sent = wire.begin_send(ftype, count, data, queue or item.own().queue, completion)
+            done = not wait or sent.over(timeout)
     except AccessDeniedError:
         raise CASeverityException("put", MESSAGES[376]) from None
     except ChannelAccessError as error:
         raise CASeverityException("put", message(status_of(error))) from None
     except CAError:
         raise CASeverityException("put", MESSAGES[192]) from None
-    if not wait or sent.over(timeout):
-        return dbr.ECA_NORMAL
+    return dbr.ECA_NORMAL if done else _too_slow(item, timeout)
+
+
+def _too_slow(item: _CacheItem, timeout: float) -> int:
     return failures.failed(-1, item.pvname, f"put not completed after {timeout:.3f} s")
 
 

@@ -70,7 +70,9 @@ def run(implementation: str, tests: Path, *arguments: str, timeout: float = 900)
             "EPICS_CA_REPEATER_PORT": str(main.repeater_port),
             "EPICS_CA_MAX_ARRAY_BYTES": "20100300",
             "PYTHONUNBUFFERED": "1",
-            "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""))),  # one starts "python"
+            "PATH": os.pathsep.join(
+                (str(Path(sys.executable).parent), os.environ.get("PATH", ""))
+            ),  # one starts "python"
         }
         simulator = subprocess.Popen(
             [sys.executable, str(records / "simulator.py")],

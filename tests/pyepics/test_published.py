@@ -19,7 +19,9 @@ def test_they_pass_at_least_as_well(tmp_path: Path) -> None:
     theirs, _ = published.run("pyepics", tests)
     ours, words = published.run("caclient", tests)
     assert len(theirs) > 50
-    again = {name.split("::")[0] for name, result in theirs.items() if result == "PASSED" and ours.get(name) != "PASSED"}
+    again = {
+        name.split("::")[0] for name, result in theirs.items() if result == "PASSED" and ours.get(name) != "PASSED"
+    }
     if again:  # some look twice at what their simulator changes meanwhile
         second, words = published.run("caclient", tests, *again)
         ours |= {name: result for name, result in second.items() if result == "PASSED"}
