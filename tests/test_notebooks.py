@@ -66,7 +66,7 @@ def test_first_light_shows_the_main_job(first_light: str) -> None:
 def test_first_light_loses_the_ioc_and_finds_it_again(first_light: str) -> None:
     states = [first_light.index(text) for text in ("connected: True", "connected: False", "last value:", "back after")]
     assert states == sorted(states)
-    assert "CATimeoutError: 'random_walk:x' not connected after" in first_light
+    assert "'random_walk:x' not connected after" in first_light
     assert "channels: 2 ready" in first_light
 
 

@@ -174,12 +174,10 @@ def test_replies_that_lie_are_dropped_or_end_at_their_own_door(serve: Serve, con
 def test_a_timeout_says_where_it_was_searched(serve: Serve, connect: Connect) -> None:
     server = serve({"x": 1.0})
     context = connect(server)
-    with pytest.raises(
-        CATimeoutError, match=r"'nobody' not connected after 0\.\d+ s: \d+ searches sent in 0\.\d s to "
-    ):
+    with pytest.raises(CATimeoutError, match=r"searching: 'nobody' not connected after 0\.\d+ s: .* searches sent to "):
         context.pv("nobody").get(timeout=0.2)
-    with pytest.raises(CATimeoutError, match=f"127.0.0.1:{server.port}, no reply"):
-        context.pv("nobody").put(1, timeout=0.2)
+    with pytest.raises(CATimeoutError, match=rf"no reply: 'nobody' .* sent to 127.0.0.1:{server.port}"):
+        context.pv("nobody").put(1, timeout=0.6)
 
 
 def test_no_address_at_all_is_said() -> None:
@@ -187,7 +185,7 @@ def test_no_address_at_all_is_said() -> None:
     with Context(Config.isolated()) as context:
         pv = context.pv("x")
         eventually(lambda: context.report().searching)
-        with pytest.raises(CATimeoutError, match="nowhere: no address to search"):
+        with pytest.raises(CATimeoutError, match=r"no address: 'x' .*there is nowhere to search"):
             pv.get(timeout=0.1)
 
 
@@ -199,7 +197,7 @@ def test_connect_all_has_one_deadline(serve: Serve, monkeypatch: pytest.MonkeyPa
     result = connect_all(names, timeout=0.5)
     assert time.monotonic() - began < 1.5
     assert (len(result), len(result.failed)) == (100, 100)
-    assert "no reply" in str(result.failed["dead:7"])
+    assert f"sent to 127.0.0.1:{server.port}" in str(result.failed["dead:7"])
 
 
 def test_connection_callbacks_come_once_for_one_server(serve: Serve, connect: Connect) -> None:
