@@ -35,7 +35,7 @@ def test_a_reply_that_comes_too_late_is_counted(serve: Serve, connect: Connect) 
     pv = context.pv("x", auto_monitor=False)
     pv.get()
     server.delay("read", 0.3, times=1)
-    said = r"'x': no answer 0\.1\d\d s after the request was sent to 127.0.0.1:\d+; connected for .* engine late by"
+    said = r"no answer: 'x' after 0\.1\d\d s: the request was sent to 127.0.0.1:\d+, connected for .* last heard"
     with pytest.raises(CATimeoutError, match=said):
         pv.get(timeout=0.1)
     server["x"].post(2.5)
