@@ -219,7 +219,7 @@ def test_half_a_reply(serve: Serve, connect: Connect, then: str) -> None:
     error: type[Exception] = CATimeoutError if then == "stall" else DisconnectedError
     with (
         within(2.0),
-        pytest.raises(error, match=r"4016 bytes of a message still to come" if then == "stall" else "ended"),
+        pytest.raises(error, match=r"4016 bytes of a message are still to come" if then == "stall" else "ended"),
     ):
         pv.get(timeout=0.3)
     server.resume()
