@@ -71,7 +71,9 @@ _ = install, uninstall
 
 def _named(pvname: Any, timeout: float) -> PV:
     """The PV of the cache for a name, or for the name of a PV, connected if that can be had."""
-    return get_pv(pvname if isinstance(pvname, str) else pvname.pvname, connect=True, timeout=timeout)
+    if pvname is None:
+        raise AttributeError("'NoneType' object has no attribute 'strip'")
+    return get_pv(getattr(pvname, "pvname", pvname), connect=True, timeout=timeout)
 
 
 def caput(pvname: Any, value: Any, wait: bool = False, timeout: float = 60.0, connection_timeout: float = 5.0) -> Any:

@@ -14,6 +14,7 @@ from . import ca, channels, dbr, failures, formats
 from .channels import _CacheItem
 from .errors import ChannelAccessException, complain
 from .formats import fmt_time
+from .utils import bytes2str
 from .values import unpacked
 from .wire import Queue, Reading, Wanted, metadata
 
@@ -149,7 +150,7 @@ class PV:
         access_callback: Callable[..., Any] | None = None,
         monitor_delta: Any = None,
     ) -> None:
-        self.pvname = pvname.strip()
+        self.pvname = (bytes2str(pvname) if isinstance(pvname, bytes) else pvname).strip()
         self.form = form.lower()
         self.verbose = verbose
         self._auto_monitor = auto_monitor

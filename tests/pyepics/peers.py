@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Run:
 
     def lines(self) -> Iterator[str]:
         """What it prints."""
-        with self.ioc:
+        with self.ioc, tempfile.TemporaryDirectory() as folder:
             environment = {
                 **{name: value for name, value in os.environ.items() if not name.startswith("EPICS_")},
                 **self.ioc.client_environment(),
@@ -53,6 +54,7 @@ class Run:
             }
             process = subprocess.Popen(
                 self.command,
+                cwd=folder,
                 env=environment,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -41,3 +41,7 @@ def test_channels() -> None:
 
 def test_connections() -> None:
     assert differences("connections.py") == []
+
+
+def test_functions() -> None:
+    assert differences("functions.py") == []
