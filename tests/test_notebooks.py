@@ -81,4 +81,17 @@ def test_committed_without_outputs(path: Path) -> None:
 
 
 def test_every_notebook_is_run() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["first-light.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["first-light.ipynb", "from-pyepics.ipynb"]
+
+
+def test_from_pyepics_says_what_pyepics_would(tmp_path: Path) -> None:
+    told = json.dumps(run(ROOT / "notebooks" / "from-pyepics.ipynb", tmp_path))
+    for expected in (
+        "3.5.10",
+        "== random_walk:x  (time_double) ==",
+        "internally monitored, with 1",
+        "no:such:pv",
+        "True)]",
+    ):
+        assert expected in told
+    assert '\\"name\\": \\"stderr\\"' not in told and '"name": "stderr"' not in told
