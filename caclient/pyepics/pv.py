@@ -150,7 +150,8 @@ class PV:
         access_callback: Callable[..., Any] | None = None,
         monitor_delta: Any = None,
     ) -> None:
-        self.pvname = (bytes2str(pvname) if isinstance(pvname, bytes) else pvname).strip()
+        name: Any = pvname  # scripts give bytes, too
+        self.pvname: str = (bytes2str(name) if isinstance(name, bytes) else name).strip()
         self.form = form.lower()
         self.verbose = verbose
         self._auto_monitor = auto_monitor
