@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -21,12 +21,12 @@ from caclient.client.get import nonsense
 from caclient.client.request import FreshRequest, Rendezvous
 from caclient.client.ride import Ride
 from caclient.client.shape import Shape
-from caclient.dbr import ChannelType, Reading, Reason
+from caclient.dbr import ChannelType, Origin, Reading, Reason, decode_rows
 from caclient.dbr.mask import MaskLike, event_mask
 from caclient.engine.sending import LATER
 from caclient.errors import CAError, DecodeError, DisconnectedError
 from caclient.protocol.commands import ErrorResponse, EventAddResponse, ReadNotifyRequest
-from caclient.protocol.runs import UpdateRun
+from caclient.protocol.runs import MixedRun, UpdateRun
 from caclient.protocol.status import ECA_TOLARGE
 
 log = logging.getLogger("caclient.subscription")
@@ -435,6 +435,30 @@ class Monitor:
             mine = owned(rows)
             for sink in sinks:
                 sink.rows(run.data_type, mine, shape)
+
+    @staticmethod
+    def receive_mixed(run: MixedRun) -> None:
+        """Updates of many monitors, decoded in one pass."""
+        data_type, monitors = run.data_type, run.owners
+        origins = [monitor.steady_origin(data_type) for monitor in monitors]
+        if None in origins:  # one at least has something else to do than to take a further value
+            for command in run.commands():
+                command.owner.receive(command)
+            return
+        readings = decode_rows(data_type, run.rows, cast("list[Origin]", origins))
+        for monitor, reading in zip(monitors, readings, strict=True):
+            monitor.last = monitor.told = reading
+            for sink in monitor.sinks:
+                sink.one(reading)
+
+    def steady_origin(self, data_type: int) -> Origin | None:
+        """The origin of a further scalar of the type that was asked for; None if each update has to be looked at."""
+        shape = self.channel.shape
+        if shape is None or shape.count != 1 or data_type != self._asked_type:
+            return None
+        if not self.fresh or self.last is None or self._renewed is not None or self._renewing:
+            return None
+        return shape.origin("update")
 
     def _refuse_nonsense(self, error: DecodeError) -> None:
         self.refused += 1

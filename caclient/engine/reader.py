@@ -41,6 +41,7 @@ from caclient.engine.sending import Asker, Sending
 from caclient.engine.signals import await_signal
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.command import Command
+from caclient.protocol.runs import MixedRun
 
 _CHUNK: Final = 65_536
 """Bytes read at a time: no more, for larger buffers are mapped anew by the C library, which takes as long as a read."""
@@ -457,13 +458,28 @@ class Reader:
                 break
             owner = item.owner
             if owner is None:
-                self._loop.run(self._on_unowned, item)
+                if type(item) is MixedRun:
+                    self._deliver_mixed(item)
+                else:
+                    self._loop.run(self._on_unowned, item)
                 continue
             try:
                 owner.receive(item)
             except Exception as error:  # noqa: BLE001  a value that cannot be decoded concerns its owner only
                 self._refused(owner, error)
         self._delivering = None
+
+    def _deliver_mixed(self, run: MixedRun) -> None:
+        """Hand a run to all its owners at once, if they are of one kind that takes it so; else one by one."""
+        kinds = set(map(type, run.owners))
+        kind: Any = kinds.pop()
+        if kinds or "receive_mixed" not in vars(kind):  # not what it inherits: its own ``receive`` may do otherwise
+            self._undelivered.extendleft(reversed(run.commands()))
+            return
+        try:
+            kind.receive_mixed(run)
+        except Exception as error:  # noqa: BLE001  as above
+            self._loop.report(error)
 
     def _hand_out(self, items: Iterable[Any]) -> None:
         """Hand their answers to followers. *Any thread.*"""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any, TypeAlias
 
 from caclient.errors import LocalProtocolError, RemoteProtocolError
@@ -27,12 +28,14 @@ from caclient.protocol.crowds import CreatedRun, Made, Pairs, create_requests
 from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE, MARK
 from caclient.protocol.ledger import MAX_TYPE, Ledger, as_cancel
 from caclient.protocol.runs import (
+    MixedRun,
     ReadRows,
     ReplyRun,
     Run,
     UpdateRun,
     by_id,
     by_request,
+    chosen,
     read_requests,
 )
 from caclient.protocol.states import (
@@ -47,7 +50,7 @@ from caclient.protocol.states import (
 from caclient.protocol.stream import Stream
 
 Address: TypeAlias = "tuple[str, int]"
-Item: TypeAlias = "Command | UpdateRun | ReplyRun | CreatedRun"
+Item: TypeAlias = "Command | UpdateRun | MixedRun | ReplyRun | CreatedRun"
 
 JOINED = 16384
 """Messages up to this size are joined into one buffer with their neighbours."""
@@ -255,7 +258,8 @@ class VirtualCircuit(Ledger):
     def _updates(self, run: Run, items: list[Item]) -> bool:
         parts = by_id(run.rows)
         if parts is None:
-            return False
+            self._mixed_updates(run, items)
+            return True
         for number, rows in parts:
             subscription = self.subscriptions.get(number)
             if subscription is None or subscription.standing is ENDING_SUBSCRIPTION:
@@ -263,6 +267,19 @@ class VirtualCircuit(Ledger):
                 continue
             items.append(UpdateRun(subscription.owner, run.data_type, rows, number))
         return True
+
+    def _mixed_updates(self, run: Run, items: list[Item]) -> None:
+        """Each id is looked at once; what came too late is left out."""
+        rows = run.rows
+        found = list(map(self.subscriptions.get, rows["p2"].tolist()))
+        living = [each is not None and each.standing is not ENDING_SUBSCRIPTION for each in found]
+        if not all(living):
+            self.count_late(EventAddResponse, living.count(False))
+            rows = chosen(rows, living)
+            found = list(compress(found, living))
+        if found:
+            owners = [each.owner for each in found]  # type: ignore[union-attr]  # none is None
+            items.append(MixedRun(run.data_type, rows, owners))
 
     def _replies(self, run: Run, items: list[Item]) -> bool:
         ioids: list[int] = run.rows["p2"].tolist()

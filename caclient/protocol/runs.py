@@ -74,6 +74,33 @@ class ReplyRun:
         return _commands(ReadNotifyResponse, self.rows, self.owner)
 
 
+class MixedRun:
+    """Updates of many subscriptions, in order: `owners[i]` is told of `rows[i]`, and may be there several times.
+
+    `rows` is an array of `run_dtype(data_type)`, all of status normal.
+    """
+
+    __slots__ = ("data_type", "owners", "rows")
+
+    owner = None
+    """No one in particular."""
+
+    def __init__(self, data_type: ChannelType, rows: Rows, owners: list[Any]) -> None:
+        self.data_type = data_type
+        self.rows = rows
+        self.owners = owners
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def commands(self) -> list[Command]:
+        """The same as single commands, each with its owner."""
+        commands = _commands(EventAddResponse, self.rows, None)
+        for command, owner in zip(commands, self.owners, strict=True):
+            command.owner = owner
+        return commands
+
+
 class ReadRows:
     """What is filed under each ioid of a bulk read: one object for all of them."""
 
@@ -148,9 +175,14 @@ def by_id(rows: Rows) -> list[tuple[int, Rows]] | None:
     if len(kinds) * MIN_RUN > len(rows):
         return None
     order = np.argsort(inverse, kind="stable")
-    whole = rows.view(np.dtype((np.void, rows.dtype.itemsize)))  # a copy by fields would leave the padding out
-    parts = np.split(whole[order].view(rows.dtype), np.cumsum(counts)[:-1])
+    parts = np.split(chosen(rows, order), np.cumsum(counts)[:-1])
     return list(zip(kinds.tolist(), parts, strict=True))
+
+
+def chosen(rows: Rows, which: Any) -> Rows:
+    """Some of the rows, as whole messages: a copy by fields would leave out what no field names."""
+    messages: Rows = rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+    return messages[which].view(rows.dtype)
 
 
 def by_request(requests: list[Any]) -> list[tuple[Any, slice]] | None:

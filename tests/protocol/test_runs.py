@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
-from caclient.dbr.types import LAYOUTS
+from caclient.dbr.types import LAYOUTS, ChannelType
 from caclient.protocol import runs
-from caclient.protocol.commands import EventAddResponse, ReadNotifyRequest, ReadNotifyResponse
+from caclient.protocol.circuit import VirtualCircuit
+from caclient.protocol.commands import EventAddRequest, EventAddResponse, ReadNotifyRequest, ReadNotifyResponse
 from caclient.protocol.runs import (
     MIN_RUN,
     RUN_SIZES,
+    MixedRun,
     ReadRows,
     ReplyRun,
     Run,
@@ -22,6 +25,7 @@ from caclient.protocol.runs import (
     find_run,
     read_requests,
 )
+from tests.protocol.pair import CircuitPair
 
 
 def updates(number: int, data_type: int = 20, ids: tuple[int, ...] = (7,)) -> list[EventAddResponse]:
@@ -156,3 +160,49 @@ def test_a_search_for_a_run_costs_what_the_run_is_long(monkeypatch: pytest.Monke
     run = found(updates(length) + updates(20_000, 15), data_type=20)
     assert (len(run) if run else 1) == length
     assert counting.looked < 20 * length + 200
+
+
+@given(st.data())
+def test_a_mixed_run_is_the_same_as_its_messages_one_by_one(data: st.DataObject) -> None:
+    """Some of its subscriptions are ending, or gone, and some come several times."""
+    numbers = data.draw(st.lists(st.integers(0, 11), min_size=8, max_size=60))
+    ending = data.draw(st.sets(st.integers(0, 9)))
+    heard = []
+    for whole in (True, False):
+        client, ids = _subscribed(10, ending)
+        updates = [_update(ids[n] if n < 10 else 999, value) for value, n in enumerate(numbers)]
+        items: list[Any] = []
+        for part in [b"".join(updates)] if whole else updates:
+            items += client.receive(part)
+        flat = [each for item in items for each in (item.commands() if hasattr(item, "commands") else [item])]
+        heard.append(([(each.owner, each.parameter2, each.data[0]) for each in flat], client.late))
+    assert heard[0] == heard[1]
+
+
+def test_a_run_over_many_subscriptions_is_one_item_with_an_owner_for_each_row() -> None:
+    client, ids = _subscribed(20, set())
+    (run,) = client.receive(b"".join(_update(number, value) for value, number in enumerate(ids)))
+    assert isinstance(run, MixedRun)
+    assert len(run) == 20
+    assert run.owners == [f"owner {number}" for number in range(20)]
+    assert run.rows["value"].tolist() == list(range(20))
+    assert [command.owner for command in run.commands()] == run.owners
+
+
+def _update(number: int, value: int) -> bytes:
+    return EventAddResponse([value], ChannelType.TIME_LONG, 1, 1, number).to_bytes()
+
+
+def _subscribed(count: int, ending: set[int]) -> tuple[VirtualCircuit, list[int]]:
+    """A client with subscriptions, and their ids."""
+    pair = CircuitPair().greet()
+    ids = []
+    for number in range(count):
+        channel, _ = pair.channel(f"x{number}", ChannelType.LONG)
+        request = EventAddRequest(ChannelType.TIME_LONG, 1, channel.sid, pair.client.new_ioid(), mask=1)
+        request.owner = f"owner {number}"
+        pair.client.send(request)
+        ids.append(request.subscriptionid)
+        if number in ending:
+            pair.client.send(channel.unsubscribe(request.subscriptionid))
+    return pair.client, ids
