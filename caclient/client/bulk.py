@@ -110,7 +110,7 @@ class _Share:
     def readings(self, run: ReplyRun) -> list[Any]:
         """A run of answers, each as its own channel has it; an error in the place of each of the wrong type."""
         kind, places = run.data_type, [ioid - self.request.first for ioid in run.ioids]
-        shapes = [self.channels[place].shape for place in places]
+        shapes = [self.channels[place].shaped() for place in places]
         origins = [shape.origin("read") for shape in shapes if shape is not None]
         readings = decode_rows(kind, run.rows, origins)
         return [

@@ -444,14 +444,14 @@ class Callbacks:
     def _draw(self) -> Shape:
         """Make the template anew."""
         channel, pv = self.channel, self.pv
-        shape = channel.shape
+        shape = channel.shaped()
         assert shape is not None  # there is a reading
         if self._with_metadata and shape.control is None and channel.connected:
             try:
                 fetch(channel, time.monotonic() + _METADATA, follow=False)
             except CAError:
                 pass  # the call is made without them; the next one tries again
-            shape = channel.shape or shape
+            shape = channel.shaped() or shape
         control, time_type = shape.control, shape.time_type
         rights = (channel.can_read, channel.can_write)
         self._template = {

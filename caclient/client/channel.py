@@ -19,7 +19,7 @@ from caclient.client.ride import Ride
 from caclient.client.shape import Shape
 from caclient.client.waiting import wait
 from caclient.client.why import Diagnosis, Facts, Surroundings
-from caclient.dbr import LAYOUTS, ChannelType, ControlInfo, TimeStamp
+from caclient.dbr import LAYOUTS, ChannelType, ControlInfo, TimeStamp, time_type
 from caclient.engine.circuit import Circuit, State as CircuitState
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
@@ -124,6 +124,7 @@ class Channel:
         "failing",
         "finder",
         "floor",
+        "form",
         "lost_at",
         "name",
         "note",
@@ -157,6 +158,8 @@ class Channel:
         """The present ride; None while it is searched."""
         self.readable: Ride | None = None
         """The present ride while it is ready and may be read, else None."""
+        self.form: tuple[ChannelType, int] | None = None
+        """(native type, count), also after the server has gone; None before the first connection."""
         self.shape: Shape | None = None
         """What its answers look like, also after the server has gone; None before the first connection."""
         self.address: Address | None = None
@@ -188,14 +191,25 @@ class Channel:
     @property
     def native_type(self) -> ChannelType | None:
         """What the server has; None before the first connection."""
-        shape = self.shape
-        return None if shape is None else shape.native_type
+        form = self.form
+        return None if form is None else form[0]
 
     @property
     def count(self) -> int:
         """How many elements it can have; 0 before the first connection."""
+        form = self.form
+        return 0 if form is None else form[1]
+
+    def shaped(self) -> Shape | None:
+        """Its shape, made now if nobody has wanted it before; None before the first connection."""
         shape = self.shape
-        return 0 if shape is None else shape.count
+        while shape is None and (form := self.form) is not None:
+            made = Shape(*form, name=self.name)
+            with self.runtime.lock:  # nothing is allocated in here, see ``join``
+                if self.shape is None and self.form is form:
+                    self.shape = made
+            shape = self.shape
+        return shape
 
     @property
     def control(self) -> ControlInfo | None:
@@ -230,7 +244,7 @@ class Channel:
         """Its metadata have become known, unless it has another shape by now than they were asked for. *Any thread.*"""
         if control == shape.control:
             return
-        known = shape.with_control(control)
+        known = shape.knowing(control)
         with self.runtime.lock:  # nothing is allocated in here, see ``join``
             if self.shape is shape:
                 self.shape = known
@@ -537,22 +551,22 @@ class Channel:
         self.finder.settle(self)
         ride.circuit.served = True
         ride.sid = sid
-        shape = self._shaped(LAYOUTS[data_type].data_type, data_count)
-        ride.data_type = int(shape.time_type)
+        native = LAYOUTS[data_type].data_type
+        self._take_form(native, data_count)
+        ride.data_type = int(time_type(native))
         assert ride.core is not None
-        ride.count = ride.core.count_for(1 if shape.count == 1 else 0)
+        ride.count = ride.core.count_for(1 if data_count == 1 else 0)
         if self.state is State.CREATING:
             self._become_ready()
 
-    def _shaped(self, native: ChannelType, count: int) -> Shape:
+    def _take_form(self, native: ChannelType, count: int) -> None:
         """What the server has, which may be another by now; its metadata are asked for anew."""
-        shape = self.shape
-        if shape is None or (native, count) != (shape.native_type, shape.count):
-            shape = Shape(native, count, name=self.name)
-        elif shape.control is not None:
-            shape = shape.with_control(None)
-        self.shape, self.floor = shape, None
-        return shape
+        shape, self.floor = self.shape, None
+        if self.form != (native, count):
+            self.form = _forms.setdefault((native, count), (native, count))
+            self.shape = None
+        elif shape is not None and shape.control is not None:
+            self.shape = shape.knowing(None)
 
     def _become_ready(self) -> None:
         """Ready, for the first time on this ride or again."""
@@ -640,6 +654,8 @@ _WAYS: Final[dict[tuple[State, ...], tuple[State, ...]]] = {}
 """Every way that a channel has taken, once: there are not many."""
 _PHASES: Final[dict[State, Phase]] = {State.SEARCHING: "search", State.CREATING: "create"}
 _UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
+_forms: dict[tuple[ChannelType, int], tuple[ChannelType, int]] = {}
+"""One object for all channels of a form."""
 _SETTLED: Final = (State.READY, State.CLOSED)
 
 

@@ -81,7 +81,7 @@ def reading_of(channel: Channel, reply: Any, data_type: int, count: int) -> Read
 
     :raises DecodeError: if the server has not sent what it said, or not what it was asked for.
     """
-    shape = channel.shape
+    shape = channel.shape or channel.shaped()
     assert shape is not None  # or it could not have been asked
     try:
         if reply.data_type != data_type or reply.data_count > 1:

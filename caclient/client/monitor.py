@@ -280,12 +280,14 @@ class Monitor:
 
     def _start(self) -> None:
         channel = self.channel
-        ride, shape = channel.ride, channel.shape
-        if self._core_id is not None or ride is None or ride.core is None or shape is None or not channel.connected:
+        ride = channel.ride
+        if self._core_id is not None or ride is None or ride.core is None or not channel.connected:
             return
         self.refusal = ""
-        form = self.form
-        self._asked_type, self._asked_count = (ride.data_type, ride.count) if form is None else form(shape)
+        form, shape = self.form, None if self.form is None else channel.shaped()
+        self._asked_type, self._asked_count = ride.data_type, ride.count
+        if form is not None and shape is not None:
+            self._asked_type, self._asked_count = form(shape)
         pauses = -ride.circuit.pauses if ride is not self._ride else 0
         try:
             with ride.circuit.sending(LATER) as saying:
@@ -384,7 +386,7 @@ class Monitor:
         """Remember the answer to a read, ahead of the update that will tell the sinks; None if it has no value."""
         if not reply.status.success:
             return None
-        shape = self.channel.shape
+        shape = self.channel.shape or self.channel.shaped()
         reading = None if shape is None else self._shared_reading(reply, "read", int(shape.time_type), 0)
         if self.fresh and reading is not None:  # or else nothing would bring the cache up to date again
             self.last = reading
@@ -400,7 +402,7 @@ class Monitor:
         self, reply: Any, reason: Reason, asked_type: int | None = None, asked_count: int = 0
     ) -> Reading | None:
         """What many will see, so that an array cannot be written to; None, and a word in the log, if it is nonsense."""
-        shape = self.channel.shape
+        shape = self.channel.shape or self.channel.shaped()
         if shape is None:
             return None
         if asked_type is None:
@@ -414,7 +416,7 @@ class Monitor:
             return None
 
     def _take_run(self, run: UpdateRun) -> None:
-        shape = self.channel.shape
+        shape = self.channel.shape or self.channel.shaped()
         if shape is None:
             return
         if run.data_type != self._asked_type:

@@ -45,7 +45,7 @@ def fetch(channel: Channel, deadline: float, follow: bool = True) -> ControlInfo
     control = channel.control
     if control is None:
         channel.require(deadline)
-        shape = channel.shape
+        shape = channel.shaped()
         assert shape is not None
         control = read(channel, deadline, ctrl_type(shape.native_type), 1).control or _BLANK
         channel.learn(shape, control)
@@ -73,7 +73,7 @@ class Properties:
         """Have them sent, ahead of the first update, and if wanted again when they change."""
         if channel.control is None:
             self.ask()
-        ride, shape = channel.ride, channel.shape
+        ride, shape = channel.ride, channel.shaped()
         if not self.following or ride is None or ride.core is None or shape is None or not channel.connected:
             return
         if self._subscribed is ride:
@@ -89,7 +89,7 @@ class Properties:
     def ask(self) -> None:
         """Have them sent once."""
         channel = self._channel
-        ride, shape = channel.ride, channel.shape
+        ride, shape = channel.ride, channel.shaped()
         if self._asked or ride is None or shape is None or not channel.connected:
             return
         request = FreshRequest(self._answered)
@@ -119,7 +119,7 @@ class Properties:
         if type(item) is not EventAddResponse or not item.status.success:
             return
         channel = self._channel
-        shape = channel.shape
+        shape = channel.shaped()
         if shape is None:
             return
         control = _decoded(shape, item)
@@ -130,7 +130,7 @@ class Properties:
 
     def _answered(self, reply: Any) -> None:
         self._asked = False
-        shape = self._channel.shape
+        shape = self._channel.shaped()
         if shape is not None:
             self._channel.learn(shape, _decoded(shape, reply))
 

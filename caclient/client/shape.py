@@ -29,20 +29,19 @@ _ARRAY: Final = 65_536
 """Bytes of an answer above which it is kept as it came until somebody looks at it."""
 
 
-class Shape:
-    """(native type, count, metadata) of a channel, and its name for the readings. *Any thread.*"""
+class Shape(Origin):
+    """(native type, count, metadata) of a channel, and its name: what readings of its updates share. *Any thread.*"""
 
-    __slots__ = ("_decode", "_origins", "control", "count", "name", "native_type", "time_type")
+    __slots__ = ("_decode", "_read", "count", "time_type")
 
     def __init__(
         self, native_type: ChannelType, count: int, control: ControlInfo | None = None, name: str | None = None
     ) -> None:
-        self.native_type = native_type
+        super().__init__(name, native_type, control, "update")
+        self.native_type: ChannelType = native_type
         self.count = count
-        self.control = control
-        self.name = name
-        self._origins: tuple[Origin, ...] = ()
         self.time_type = time_type(native_type)
+        self._read: Origin | None = None
         self._decode: Callable[..., Reading] | None = scalar_decoder(self.time_type) if count == 1 else None
 
     def __eq__(self, other: object) -> bool:
@@ -57,18 +56,19 @@ class Shape:
     def __repr__(self) -> str:
         return f"Shape({self.native_type.name}[{self.count}], {self.control})"
 
-    def with_control(self, control: ControlInfo | None) -> Shape:
+    def knowing(self, control: ControlInfo | None) -> Shape:
         """The same with other metadata."""
         return Shape(self.native_type, self.count, control, self.name)
 
     def origin(self, reason: Reason) -> Origin:
         """What the readings of this shape share that there are for that reason."""
-        for origin in self._origins:
-            if origin.reason == reason:
-                return origin
-        made = Origin(self.name, self.native_type, self.control, reason)
-        self._origins = (*self._origins, made)  # another thread may be as quick: two that say the same do no harm
-        return made
+        if reason == "update":
+            return self
+        if reason != "read":
+            return Origin(self.name, self.native_type, self.control, reason)  # seldom, and not worth keeping
+        if self._read is None:
+            self._read = Origin(self.name, self.native_type, self.control, reason)
+        return self._read
 
     def reading(self, reply: Any, reason: Reason = "read") -> Reading:
         """An answer as a user holds it; arrays are read-only if they are shared.

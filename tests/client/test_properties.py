@@ -132,7 +132,7 @@ def test_blanks_of_a_gateway_are_believed_only_if_a_read_confirms_them(pair):
     assert pv.units == "mm"
     channel = pv.channel
     before = channel.control
-    channel.shape = channel.shape.with_control(ControlInfo(units="furlong"))
+    channel.shape = channel.shaped().knowing(ControlInfo(units="furlong"))
     on_engine(pv, properties_of(channel).receive, update(units=b""))
     eventually(lambda: channel.control == before)
     ioc["x"].set_properties(units="")

@@ -27,7 +27,7 @@ def test_shapes_are_equal_by_what_they_say():
     assert hash(DOUBLE) == hash(Shape(ChannelType.DOUBLE, 1))
     assert DOUBLE != WAVE
     assert DOUBLE != ChannelType.DOUBLE
-    known = DOUBLE.with_control(ControlInfo(units="mm"))
+    known = DOUBLE.knowing(ControlInfo(units="mm"))
     assert known != DOUBLE
     assert repr(WAVE) == "Shape(DOUBLE[5], None)"
 
@@ -46,9 +46,7 @@ def test_rows_have_what_is_known_of_the_channel():
     assert [(reading.pvname, reading.reason) for reading in told] == [("x", "update")] * 3
     assert named.origin("update") is named.origin("update")
     assert named.reading(answer([1.0])).reason == "read"
-    assert [reading.units for reading in DOUBLE.with_control(control).readings(ChannelType.TIME_DOUBLE, rows)] == [
-        "mm"
-    ] * 3
+    assert [reading.units for reading in DOUBLE.knowing(control).readings(ChannelType.TIME_DOUBLE, rows)] == ["mm"] * 3
     assert [reading.value.tolist() for reading in WAVE.readings(ChannelType.TIME_DOUBLE, rows)] == [[0.0]] * 3
 
 

@@ -182,7 +182,7 @@ def test_a_long_run_leaves_room_for_others(pair, caplog):
     calls = Calls(pv.channel.runtime.lanes, "x", lambda reading: seen.append(reading.value))
     seen: list[float] = []
     calls.scheduled = True  # no worker comes but this one
-    calls.rows(ChannelType.TIME_DOUBLE, run_of(600).rows, pv.channel.shape)
+    calls.rows(ChannelType.TIME_DOUBLE, run_of(600).rows, pv.channel.shaped())
     rounds = 0
     while calls.waits():
         before = len(seen)
