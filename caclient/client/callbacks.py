@@ -73,7 +73,7 @@ class Events(Calls):
     # -- putting in ----------------------------------------------------------------------------------------------------
 
     def note(self, note: Note) -> None:
-        """Queue a note behind what waits. *Engine thread.*"""
+        """Queue a note behind what waits. *Any thread.*"""
         if self.stopped:
             return
         self._noted += 1
@@ -285,7 +285,7 @@ class Callbacks:
                     self._hold = hold
             if first:
                 hold.enter()
-        channel.runtime.on_engine(self.events.note, Note(self._admit, (number, entry, run_now, known)))
+        self.events.note(Note(self._admit, (number, entry, run_now, known)))  # ahead of whatever comes from now on
         return number
 
     def remove(self, index: int) -> None:

@@ -82,6 +82,22 @@ def test_without_ctrlvars_no_metadata_are_asked_for(pair):
     assert pv.channel.control is None
 
 
+def test_an_update_after_a_callback_was_added_reaches_it(pair):
+    """Though the engine thread is late, and it is not the first."""
+    _, pv = pair
+    first, second = Recorder(lambda value, **_: value), Recorder(lambda value, **_: value)
+    pv.add_callback(first, run_now=True)
+    first.wait(1)
+    gate = threading.Event()
+    pv.channel.runtime.loop.call_soon(gate.wait, PATIENCE)
+    pv.add_callback(second)
+    pv._monitor.receive(run_of(1, 5.0))
+    try:
+        assert second.wait(1) == [5.0]
+    finally:
+        gate.set()
+
+
 def test_there_is_no_argument_by_position_but_the_callback(pair):
     _, pv = pair
     with pytest.raises(TypeError):

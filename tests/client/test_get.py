@@ -116,8 +116,8 @@ def test_a_part_of_an_array_has_no_invented_elements(serve):
 
 
 @pytest.mark.interop
-def test_a_part_of_an_array_of_a_real_ioc(context):
-    wave = context.pv("t:wf:double")
+def test_a_part_of_an_array_of_a_real_ioc(own_softioc, make_context):
+    wave = make_context(own_softioc).pv("t:wf:double")
     wave.put([7.0], wait=True)
     assert wave.get(count=5).tolist() == [7.0]
     wave.put([1.0, 0.0, 3.0], wait=True)
