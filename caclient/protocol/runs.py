@@ -181,8 +181,9 @@ def by_id(rows: Rows) -> list[tuple[int, Rows]] | None:
 
 def chosen(rows: Rows, which: Any) -> Rows:
     """Some of the rows, as whole messages: a copy by fields would leave out what no field names."""
-    messages: Rows = rows.view(np.dtype((np.void, rows.dtype.itemsize)))
-    return messages[which].view(rows.dtype)
+    messages = rows.view(np.dtype((np.void, rows.dtype.itemsize)))
+    parts: Rows = messages[which].view(rows.dtype)
+    return parts
 
 
 def by_request(requests: list[Any]) -> list[tuple[Any, slice]] | None:
