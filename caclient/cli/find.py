@@ -15,6 +15,7 @@ from .output import complain, say
 from .parsers import add_json, add_names, names_of, positive
 from .search import answers
 from .session import Session
+from .tool import create
 
 SEARCH, LISTEN = 1.0, 16.0
 """Seconds for answers, and for beacons, which a server sends every 15 seconds."""
@@ -70,7 +71,7 @@ def _ask_name_servers(names: Sequence[str], found: list[list[Address]], seconds:
     if not silent:
         return
     with Session() as session:
-        channels = session.channels([names[place] for place in silent])
+        channels = create(session, [names[place] for place in silent], 0)
         session.connect(channels, seconds)
         for place, channel in zip(silent, channels, strict=True):
             found[place] += [channel.address] if channel.address is not None else []

@@ -10,6 +10,8 @@ from typing import Protocol, cast
 
 import caclient.ioc_examples
 
+from .options import UsageError
+
 LOOPBACK = "127.0.0.1"
 
 
@@ -40,4 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Serve until interrupted."""
     example = cast("Example", import_module(f"caclient.ioc_examples.{options.example}"))
-    return example.main(["--interface", options.interface, *options.options])
+    try:
+        return example.main(["--interface", options.interface, *options.options])
+    except OSError as error:
+        raise UsageError(f"caclient ioc: cannot listen: {error.strerror or error}") from None

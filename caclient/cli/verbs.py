@@ -101,6 +101,10 @@ TOOLS: dict[str, Verb] = {
 }
 
 COMMANDS: dict[str, Verb] = {
+    "why": Verb(
+        "tell why a PV does not answer, or that all is well, and what to do",
+        ("caclient why m1.RBV", "caclient why --json m1.RBV m2.RBV"),
+    ),
     "find": Verb(
         "tell which servers have a PV, or which servers there are",
         ("caclient find m1.RBV", "caclient find"),
@@ -108,6 +112,14 @@ COMMANDS: dict[str, Verb] = {
     "watch": Verb(
         "show PVs as a table that keeps itself up to date",
         ("caclient watch m1.RBV m2.RBV shutter", "caclient watch --from-file motors.txt"),
+    ),
+    "snapshot": Verb(
+        "save the values of PVs to a file",
+        ("caclient snapshot m1 m2 shutter -o before.json", "caclient snapshot --from-file motors.txt -o before.json"),
+    ),
+    "restore": Verb(
+        "put the values of a snapshot back, where they differ",
+        ("caclient restore --dry-run before.json", "caclient restore before.json"),
     ),
     "audit": Verb(
         "list the calls of pyepics in scripts that differ on caclient.pyepics",

@@ -21,6 +21,7 @@ from .options import ALARM, VALUE, UsageError
 from .output import is_terminal
 from .parsers import add_names, names_of, positive
 from .session import Event, Events, Readings, Session
+from .tool import create
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("caclient watch: needs rich: pip install 'caclient[cli]'", status=2) from None
     console = Console(highlight=False)
     with Session() as session:
-        channels = session.channels(names)
+        channels = create(session, names, 0)
         events = session.subscribe(channels, lambda channel: (time_type(channel.native_type or 0), 0), VALUE | ALARM)
         board = Board(session, channels)
         if is_terminal(sys.stdout):

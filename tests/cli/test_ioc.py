@@ -32,3 +32,8 @@ def test_an_example_on_loopback(commands: Commands) -> None:
 def test_an_unknown_one_is_a_mistake(commands: Commands) -> None:
     run = commands.run("caclient", "ioc", "nonsense")
     assert run.code == 2 and "random_walk" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_an_address_of_another_host_is_a_mistake(commands: Commands) -> None:
+    run = commands.run("caclient", "ioc", "random_walk", "--interface", "192.0.2.1")
+    assert run.code == 1 and run.stderr.startswith("caclient ioc: cannot listen: ") and "Traceback" not in run.stderr

@@ -99,3 +99,9 @@ def test_on_a_terminal_it_lives_until_ctrl_c(commands: Commands, no_colour: bool
     assert os.waitstatus_to_exitcode(status) == 130
     assert b"MAJOR HIHI" in seen and b"Traceback" not in seen
     assert (b"\x1b[31m" in seen) is not no_colour
+
+
+@pytest.mark.interop
+def test_a_name_that_can_be_none_is_a_mistake(commands: Commands) -> None:
+    run = commands.run("caclient", "watch", "")
+    assert run.code == 1 and run.stderr.startswith("CA error Invalid string") and "Traceback" not in run.stderr

@@ -77,7 +77,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
     with SoftIoc("", records=(HERE / "command.db",), access=access, ready_name="lab:x") as ioc:
         folder = tmp_path_factory.mktemp("lab")
         (folder / "motors.txt").write_text("# the stage\nlab:x lab:y\n")
-        (folder / "align.py").write_text("import epics\n\nepics.caput('lab:x', 1.0, wait=True)\n")
+        (folder / "align.py").write_text("import epics\n\nepics.ca.sg_get(1)\n")
         with Commands(ioc.client_environment(), folder) as commands:
             yield commands
 
