@@ -289,11 +289,13 @@ def _put_all(
     begun: dict[int, Any] = {}
     with Progress(lambda: f"caput_many: {sum(map(_is_done, list(begun.values())))} of {len(pvs)} done", progress):
         for places in in_turn([pv.channel for pv in pvs], deadline):
-            for place in places:
-                begun[place] = _begin(pvs[place], values[place], wait, deadline)
-            for each in [begun[place] for place in places]:
-                if isinstance(each, put.Sent):
-                    each.leave()
+            try:
+                for place in places:
+                    begun[place] = _begin(pvs[place], values[place], wait, deadline)
+            finally:  # one write for each circuit; the others find nothing left
+                for place in places:
+                    if isinstance(each := begun.get(place), put.Sent):
+                        each.leave()
         waited = time.monotonic() - started
         over = math.inf if timeout is DEFAULT else deadline
         return [
@@ -312,7 +314,7 @@ def _begin(pv: PV, value: Any, wait: bool, deadline: float) -> Any:
         channel = pv._writable_channel()
         form = pv._form(value, deadline)
         if wait:
-            return put.begin(channel, *form)
+            return put.begin(channel, *form, later=True)
         return put.send(channel, *form, 0.0)
     except CAError as error:
         return error

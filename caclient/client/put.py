@@ -108,12 +108,15 @@ class Sent:
             self._ride.circuit.forget(self._request.ioid)
 
 
-def begin(channel: Channel, data_type: int, count: int, data: Any) -> Sent:
-    """Send a value on the present ride; what is returned can be waited for. Never waits."""
+def begin(channel: Channel, data_type: int, count: int, data: Any, *, later: bool = False) -> Sent:
+    """Send a value on the present ride; what is returned can be waited for. Never waits.
+
+    :param later: it leaves with what is sent next on its circuit, or by ``Sent.leave``.
+    """
     ride = _writable(channel, 0.0)
     request = Request(channel.name)
     try:
-        ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request)
+        ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request, later)
     except BadValueError as error:
         raise BadValueError(f"'{channel.name}': {error}", pvname=channel.name) from None
     except (DisconnectedError, LocalProtocolError) as error:

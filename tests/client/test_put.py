@@ -14,11 +14,14 @@ from caclient import (
     Context,
     DisconnectedError,
     LocalProtocolError,
+    caput_many,
+    connect_all,
 )
 from caclient.client import put
 from caclient.client.channel import Channel
 from caclient.client.get import read
 from caclient.client.properties import want
+from caclient.engine.outbox import Outbox
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
 from tests.client.test_channel import deadline, engine_idle
@@ -137,3 +140,32 @@ def test_without_rights(serve, rights):
     for use in uses[rights]:
         with pytest.raises(AccessDeniedError, match=r"'x': no (read|write) access for .*@.* on 127"):
             use()
+
+
+def test_puts_begun_together_leave_together(channel):
+    circuit = channel.circuit
+    sent = [put.begin(channel, ChannelType.DOUBLE, 1, float(number), later=True) for number in range(100)]
+    assert circuit.pending >= 100 * 24
+    assert not any(each.done for each in sent)
+    out = circuit.bytes_out
+    sent[0].leave()
+    assert (circuit.pending, circuit.bytes_out - out) == (0, 100 * 24)
+    for each in sent:
+        each.wait(deadline(PATIENCE))
+    assert read(channel, deadline(PATIENCE)).value == 99.0
+
+
+def test_many_puts_with_completion_are_one_write_for_each_circuit(serve, monkeypatch):
+    _, context = serve(*(Record(f"x{number}", 0.0) for number in range(100)))
+    pvs = [context.pv(f"x{number}", auto_monitor=False) for number in range(100)]
+    connect_all(pvs)
+    ours, write, writes = pvs[0].channel.circuit._outbox, Outbox.write, []
+
+    def noted(box: Outbox) -> None:
+        if box is ours and box.size:
+            writes.append(box.size)
+        write(box)
+
+    monkeypatch.setattr(Outbox, "write", noted)
+    assert caput_many(pvs, range(100), wait=True) == [None] * 100
+    assert writes == [100 * 24]
