@@ -189,8 +189,7 @@ class PV:
             monitor is None
             or not monitor.fresh
             or channel.puts != channel.puts_read
-            or not channel.can_read
-            or channel.state is not ChannelState.READY
+            or channel.readable is None
             or self._closed
         ):
             return None
