@@ -18,6 +18,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from caclient.engine.hold import held
+
 
 class Relay:
     """The callers who wait for one circuit, and the answers that are on their way to them.
@@ -98,7 +100,7 @@ class Relay:
 
     def _pass_on(self) -> None:
         items = self._next()
-        self._deliver(items)
+        held(self._deliver, items)  # or one of them would be half told, and ``rescue`` could not know
         if self._handing is items:
             self._handing = ()
         if self.runner is None:
