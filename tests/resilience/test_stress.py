@@ -60,10 +60,10 @@ class Worker(threading.Thread):
         return number * 1000.0 + self._random.randrange(1000)
 
     def get(self, number: int, pv: PV) -> None:
-        self.check(number, pv.get(TIMEOUT))
+        self.check(number, pv.get(timeout=TIMEOUT))
 
     def read(self, number: int, pv: PV) -> None:
-        self.check(number, pv.get(TIMEOUT, use_monitor=False))
+        self.check(number, pv.get(timeout=TIMEOUT, use_monitor=False))
 
     def put(self, number: int, pv: PV) -> None:
         pv.put(self.new_value(number), timeout=TIMEOUT)
@@ -76,13 +76,13 @@ class Worker(threading.Thread):
             self.check(number, reading.value)
 
         with pv.subscribe(told), pv.updates() as updates:
-            reading = updates.next(TIMEOUT)
+            reading = updates.next(timeout=TIMEOUT)
             if reading is not None:
                 self.check(number, reading.value)
 
     def come_and_go(self, number: int, pv: PV) -> None:
         with self._context.pv(pv.pvname, priority=self._random.choice((0, 0, 50))) as own:
-            self.check(number, own.get(TIMEOUT))
+            self.check(number, own.get(timeout=TIMEOUT))
 
 
 def test_stress(make_softioc: Callable[..., SoftIoc], make_context: Callable[..., Context], tmp_path: Path) -> None:
