@@ -278,7 +278,7 @@ class Callbacks:
         if self._hold is None:
             entry.since = known is None or run_now
             self._skips_initial = not entry.since
-            hold = Hold(channel, self._mask, self.events, skip_initial=not entry.since)
+            hold = Hold(channel, self._mask, self.events, skip_initial=not entry.since, known=known)
             with channel.runtime.lock:
                 first = self._hold is None
                 if first:

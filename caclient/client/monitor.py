@@ -41,7 +41,9 @@ class Holder(Protocol):
     closed: bool
     sink: Sink
     skip_initial: bool
-    """It knows the value already: what counts is what comes after it."""
+    """What counts is what comes after the current value."""
+    known: Reading | None
+    """That value, if there was one when it was made."""
 
     def orphan(self) -> None:
         """In a forked child: it was the parent's. *The only thread.*"""
@@ -216,7 +218,7 @@ class Monitor:
 
         def meet() -> None:
             told = self.told
-            if self.fresh and told is not None and not holder.closed and not holder.skip_initial:
+            if self.fresh and told is not None and not holder.closed and not _skips(holder, told):
                 holder.sink.one(told, _size(told))
             self._attach(holder)
 
@@ -369,7 +371,7 @@ class Monitor:
         if sinks:
             size = _size(reading)
             if reading.reason == "initial":
-                sinks = self._without_those_who_skip(sinks)
+                sinks = self._without_those_who_skip(sinks, reading)
             for sink in sinks:
                 sink.one(reading, size)
 
@@ -378,8 +380,8 @@ class Monitor:
         if self._ride is not None:
             self.came = self._ride.circuit.heard_at
 
-    def _without_those_who_skip(self, sinks: tuple[Sink, ...]) -> tuple[Sink, ...]:
-        skip = [holder.sink for holder in self._holders if holder.skip_initial]
+    def _without_those_who_skip(self, sinks: tuple[Sink, ...], reading: Reading) -> tuple[Sink, ...]:
+        skip = [holder.sink for holder in self._holders if _skips(holder, reading)]
         return tuple(sink for sink in sinks if sink not in skip) if skip else sinks
 
     def keep_answer(self, reply: Any) -> Reading | None:
@@ -481,6 +483,11 @@ def _shared(reading: Reading) -> Reading:
     if type(value) is np.ndarray:
         value.flags.writeable = False
     return reading
+
+
+def _skips(holder: Holder, reading: Reading) -> bool:
+    """Whether it is not to be given its first reading: no update has come since it was made."""
+    return holder.skip_initial and (holder.known is None or reading.repeats(holder.known))
 
 
 def _is_older(reading: Reading, other: Reading) -> bool:

@@ -143,15 +143,15 @@ class Ride:
         kind = type(command)
         if kind in _ANSWERS:
             self.circuit.creations.answered(self)
-        if kind in _ENDINGS and command.orphans:
-            error = DisconnectedError(f"{self.circuit.name} removed the channel")
-            for owner in command.orphans:
-                owner.fail(error)
         if not self.over:
             self.channel.receive(command)
         elif kind is CreateChanResponse:  # nobody waits for it any more: it must not stay there
             self._clear(command.sid)
             self.channel.pool.maybe_idle(self.circuit)
+        if kind in _ENDINGS and command.orphans:
+            error = DisconnectedError(f"{self.circuit.name} removed the channel")
+            for owner in command.orphans:
+                owner.fail(error)
 
     def asked_for(self, core: ClientChannel) -> None:
         """The server has been asked for the channel."""

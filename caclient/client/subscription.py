@@ -36,7 +36,7 @@ _LOOK: Final = 16
 class Hold:
     """Keeps a sink on a channel's monitor, until it is closed; *ends*: the sink is told then."""
 
-    __slots__ = ("_ends", "_open", "closed", "monitor", "sink", "skip_initial")
+    __slots__ = ("_ends", "_open", "closed", "known", "monitor", "sink", "skip_initial")
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Hold:
         sink: Sink,
         *,
         skip_initial: bool = False,
+        known: Reading | None = None,
         ends: bool = False,
         count: int | None = None,
         form: Form | None = None,
@@ -52,6 +53,7 @@ class Hold:
         self.closed = False
         self.skip_initial = skip_initial
         self.monitor: Monitor = monitor_of(channel, mask, form)
+        self.known = self.monitor.last if known is None else known
         self.sink = sink if count is None else Cut(sink, count)
         self._ends = ends
         self._open = True

@@ -333,11 +333,11 @@ class Circuit(Sending):
             self._move(State.UNRESPONSIVE)
             waiting = self.core.abandon_requests()
             self._outbox.give_room()
+        for rider in list(self.riders):
+            rider.circuit_unresponsive()
         error = DisconnectedError(f"circuit to {self.name} is unresponsive: echo not answered")
         for owner in waiting:
             owner.fail(error)
-        for rider in list(self.riders):
-            rider.circuit_unresponsive()
 
     def set_responsive(self) -> None:
         """It answers again."""
@@ -372,9 +372,9 @@ class Circuit(Sending):
     def close(self, reason: str, reset: bool = False) -> None:
         """End the connection at once and tell the riders; closing twice is no error."""
         if self.state is not State.CLOSED:
-            self._end_use(reason, clear=True)
+            waiting = self._end_use(reason, clear=True)
             self._end_socket(reset)
-            self._tell_riders()
+            self._tell_of_the_end(waiting)
         elif self._farewell is not None:
             self._farewell.end()
 
@@ -385,8 +385,7 @@ class Circuit(Sending):
         """
         polite = self.state is State.OPEN
         if self.state is not State.CLOSED:
-            self._end_use(reason, clear=not polite)
-            self._tell_riders()
+            self._tell_of_the_end(self._end_use(reason, clear=not polite))
         if polite and self._sock is not None:
             locks = self.reader.seat, self.lock
             end = partial(self._ended, on_ended)
@@ -404,8 +403,8 @@ class Circuit(Sending):
         if self._sock is not None:
             self._sock.close()
 
-    def _end_use(self, reason: str, clear: bool) -> None:
-        """Nothing more can be asked, and those who wait are told."""
+    def _end_use(self, reason: str, clear: bool) -> list[Any]:
+        """Nothing more can be asked: those who wait for what has been."""
         with self.lock:
             self._move(State.CLOSED)
             self.reason = reason
@@ -416,15 +415,17 @@ class Circuit(Sending):
         self.creations.stop()
         if self._timer is not None:
             self._timer.cancel()
-        error = DisconnectedError(f"circuit to {self.name} ended: {reason}")
-        for owner in (*waiting, *self.reader.stop()):
-            owner.fail(error)
+        return [*waiting, *self.reader.stop()]
 
-    def _tell_riders(self) -> None:
+    def _tell_of_the_end(self, waiting: list[Any]) -> None:
+        """Tell the riders, and then those who wait: who has seen a request fail finds its PV disconnected."""
         self._on_closed(self)
         riders, self.riders = self.riders, {}
         for rider in riders:
             rider.circuit_closed(self.reason)
+        error = DisconnectedError(f"circuit to {self.name} ended: {self.reason}")
+        for owner in waiting:
+            owner.fail(error)
 
     def _end_socket(self, reset: bool) -> None:
         sock = self._sock

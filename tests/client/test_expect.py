@@ -70,6 +70,7 @@ def test_it_is_seen_while_the_block_runs(pair):
             heard.wait_for(lambda readings: 2.0 in [reading.value for reading in readings])
             assert seen.reading == 2.0
         ioc["x"].post(1.0)
+        x.wait_for(1.0, timeout=PATIENCE)
 
 
 def test_inside_a_callback_of_the_same_pv(pair):

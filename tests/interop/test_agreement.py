@@ -161,6 +161,7 @@ def test_metadata_are_seen_to_change(own_softioc: SoftIoc, make_context: Callabl
     context = make_context(own_softioc)
     ai, mbbi = context.pv("t:ai"), context.pv("t:mbbi")
     heard = Recorder()
+    assert ai.wait_for_connection(10) and mbbi.wait_for_connection(10)
     assert (ai.units, ai.precision, mbbi.enum_strs[1]) == ("mm", 3, "Moving")
     with ai.subscribe(lambda reading: heard(reading.units), mask=Mask.PROPERTY):
         assert heard.wait(1) == ["mm"]
