@@ -67,7 +67,8 @@ def look(record, form, monitored):
     del events[:]
     say(f"{label} add_callback", pv.add_callback, lambda **words: events.append(words), run_now=True, extra=3)
     print(label, "run now", len(events), shown(events[0]) if events else "")
-    if record not in INFO_RAISES and pv.auto_monitor:
+    empty = form == "native" and record.startswith(("e_", "lso"))  # if the first value has come, pyepics' info raises
+    if record not in INFO_RAISES and pv.auto_monitor and not empty:
         say(f"{label} info", lambda: pv.info)
     pv.disconnect()
 
