@@ -66,7 +66,7 @@ class Events(Calls):
         self._marked = 0.0
         """When the time was last put in."""
         self._reached = 0.0
-        """The newest of these times that has been taken out: what waits is younger."""
+        """What waits is younger: the newest of these times that was taken out, or when the first came that waits."""
         self._paused: Any = None
         """The circuit that has been asked to merge updates."""
 
@@ -77,6 +77,8 @@ class Events(Calls):
         if self.stopped:
             return
         self._noted += 1
+        if not self._items:
+            self._reached = time.monotonic()
         self._items.append(note)
         if self._noted - self._noted_taken > _NOTES:
             self._forget_oldest_notes()

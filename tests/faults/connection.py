@@ -191,6 +191,7 @@ class FaultConnection:
     def _heed(self, command: ca.Command) -> None:
         if isinstance(command, (ca.EventsOffRequest, ca.EventsOnRequest)):
             self.events_on = isinstance(command, ca.EventsOnRequest)
+            self._loop.call_soon(self._tell_news)
             self._loop.call_soon(self._flush)
 
     def _replies(self, command: ca.Command) -> list[ca.Command]:
