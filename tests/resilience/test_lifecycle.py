@@ -43,7 +43,7 @@ def test_disconnect_stops_all_callbacks(serve: Serve, connect: Connect) -> None:
     before = len(told.items)
     server["x"].post(2.0)
     server.set_access("x", "r")
-    other.wait_until(lambda items: items[-1]["value"] == 2.0)
+    other.wait_until(lambda items: items and items[-1]["value"] == 2.0)
     server.drop_clients()
     other.wait_until(lambda items: len(items) >= 3)
     eventually(lambda: keeps.connected and not keeps.write_access)
