@@ -53,6 +53,10 @@ def _guarded(called: str, arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader of our output, `head` say, has seen enough
         silence()
         return CLOSED_PIPE
+    except OSError as error:  # a full disk, a closed output: what Python says of it names it
+        silence()
+        complain(visible(f"caclient: {error.strerror or error}"))
+        return FAILED
 
 
 def _run(called: str, arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -21,11 +22,13 @@ def complain(*lines: str) -> None:
         pass  # nobody listens; what the exit status says still holds
 
 
-def write(stream: TextIO, lines: Iterable[str]) -> None:
+def write(stream: TextIO | None, lines: Iterable[str]) -> None:
     """Lines to a stream; bytes that are no UTF-8 come out as they came in."""
     text = "".join(f"{line}\n" for line in lines)
     if not text:
         return
+    if stream is None:  # the shell has closed it
+        raise OSError(errno.EBADF, "standard output is closed")
     binary: Any = getattr(stream, "buffer", None)
     if binary is None:  # a stream that somebody has put in its place
         stream.write(text.encode("utf-8", "replace").decode())
@@ -42,7 +45,7 @@ def silence() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-    except (OSError, ValueError):
+    except (AttributeError, OSError, ValueError):
         pass
 
 

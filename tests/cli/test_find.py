@@ -34,6 +34,7 @@ def test_two_answer(ioc: SoftIoc, commands: Commands) -> None:
         assert "(2 servers: it is not certain which one a client takes)" in run.stdout
 
 
+@pytest.mark.long
 def test_servers_are_heard(ioc: SoftIoc, commands: Commands) -> None:
     running = commands.start("caclient", ["find"])
     with soft_ioc_beaconing_to(ioc) as other:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +63,19 @@ def test_a_closed_pipe_is_met_with_silence(commands: Commands) -> None:
     running.close_stdout()
     running.finish()
     assert (running.code, running.stderr) == (141, "")
+
+
+def test_a_closed_output_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OSError, match="standard output is closed") as told:
+        output.write(None, ["1.5"])
+    assert told.value.errno == errno.EBADF
+    monkeypatch.setattr(sys, "stderr", None)
+    output.complain("nobody listens")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_is_told_in_a_line() -> None:
+    command = [sys.executable, "-m", "caclient", "audit", __file__]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50)
+    assert (done.returncode, done.stderr) == (1, "caclient: No space left on device\n")

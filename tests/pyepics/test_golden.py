@@ -39,9 +39,11 @@ def test_channels() -> None:
     assert differences("channels.py", "a", "m", "lso", "w_double", "e_double", "w_string", "w_uchar") == []
 
 
+@pytest.mark.long
 def test_connections() -> None:
     assert differences("connections.py") == []
 
 
+@pytest.mark.long
 def test_functions() -> None:
     assert differences("functions.py") == []

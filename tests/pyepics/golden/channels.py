@@ -24,7 +24,6 @@ WAYS = (
     {"as_string": True},
     {"as_string": True, "count": 1},
     {"as_string": True, "count": 3},
-    {"timeout": 0},
 )
 RAISES = ("s_uchar",)
 
