@@ -119,7 +119,6 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
 
 
 def test_as_a_table():
-    pytest.importorskip("pandas")
     frame = SNAP.to_dataframe()
     assert list(frame.index) == list(SNAP)
     assert frame.loc["mode", "value"] == "Moving"
