@@ -30,17 +30,8 @@ def fetch(folder: Path) -> Path:
     """The unpacked source distribution, its hash checked."""
     wanted = folder / "wanted.txt"
     wanted.write_text(f"pyepics=={VERSION} --hash=sha256:{SHA256}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "-q",
-        "--no-deps",
-        "--no-binary",
-        ":all:",
-        "--no-build-isolation",
-    ]
+    # Only pyepics itself as source: pip builds its metadata before it hands it over, and what builds must not be built.
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", "pyepics"]
     done = subprocess.run(
         [*command, "--require-hashes", "-d", str(folder), "-r", str(wanted)],
         capture_output=True,
