@@ -90,12 +90,14 @@ class Names:
 
     # -- who uses what: any thread -------------------------------------------------------------------------------------
 
-    def join(self, user: User, name: str, priority: int) -> None:
+    def join(self, user: User, name: str, priority: int, odd: bool = False) -> None:
         """Give *user* its channel: ``_channel`` is set, and ``_closed`` to false once there is something to give back.
 
         Ctrl-C may strike anywhere in here: the user has either not arrived, or is not closed and so will leave.
+
+        :param odd: whatever a search can hold is a name.
         """
-        check_name(name, priority)
+        check_name(name, priority, odd)
         key = name, priority
         self._runtime.wake()
         try:
@@ -281,8 +283,10 @@ class Names:
             channel.orphan()
 
 
-def check_name(name: object, priority: object) -> None:
+def check_name(name: object, priority: object, odd: bool = False) -> None:
     """Refuse what can be no name or priority.
+
+    :param odd: take what no record is called, too, as long as a search can hold it.
 
     :raises BadValueError: saying why.
     """
@@ -292,11 +296,11 @@ def check_name(name: object, priority: object) -> None:
         )
     if not name.strip():
         raise BadValueError(f"{name!r} is no PV name: it is empty")
-    if "://" in name:
+    if "://" in name and not odd:
         scheme, _, rest = name.partition("://")
         other = "PV Access is not spoken here" if scheme.lower() == "pva" else "names have no scheme"
         raise BadValueError(f"{shown(name)} is no PV name: {other}: give {rest!r}")
-    if _ODD.search(name):
+    if _ODD.search(name) and not odd:
         raise BadValueError(f"{shown(name)} is no PV name: there is a blank or a control character in it")
     message_size(name)  # the engine thread could only log that it does not fit
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 99:

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, overload
 
 import numpy as np
 from typing_extensions import Self
@@ -76,6 +76,9 @@ class PV:
     :param timeout: seconds that calls may take unless they are given their own; by default the context's.
     """
 
+    _odd_names: ClassVar[bool] = False
+    """Whether names are taken that no record has: a drop-in must wait for them as what it replaces does."""
+
     __slots__ = (
         "__weakref__",
         "_begun",
@@ -124,7 +127,7 @@ class PV:
         """Subscriptions and iterators, which end with it."""
         self._monitor: Monitor | None = None
         self._channel: Channel
-        self._home.names.join(self, self.pvname, priority)
+        self._home.names.join(self, self.pvname, priority, self._odd_names)
         self._open = True
         monitor, demanding = self._monitor_for(auto_monitor)
         if monitor is not None:

@@ -248,6 +248,13 @@ class Owner(Protocol):
         """This is a forked child: all has to begin anew. *The only thread.*"""
 
 
+class _AnyName(NativePV):
+    """A native PV of a name with blanks, too: nobody answers to it, but to ask is no error in pyepics."""
+
+    __slots__ = ()
+    _odd_names = True
+
+
 class Wire:
     """A channel by name: a dependent of the native one."""
 
@@ -261,7 +268,7 @@ class Wire:
         self._orphaned = False
         self._arrivals = arrivals
         try:
-            self._pv = NativePV(name, auto_monitor=False, context=context)
+            self._pv = _AnyName(name, auto_monitor=False, context=context)
         except BadValueError:
             raise BadName(name) from None
         self.channel = self._pv.channel
