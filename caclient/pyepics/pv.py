@@ -970,11 +970,11 @@ class PV:
 
     def __repr__(self) -> str:
         if not self.connected:
-            return f"<PV {self.pvname!r}: not connected>"
+            return f"<PV '{self.pvname}': not connected>"
         args = self._args
         count = args["count"]
         shown = "1" if count == 1 else f"{count}/{args['nelm']}"
-        return f"<PV {self.pvname!r}, count={shown}, type={args['typefull']}, access={args['access']}>"
+        return f"<PV '{self.pvname}', count={shown}, type={args['typefull']}, access={args['access']}>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PV):

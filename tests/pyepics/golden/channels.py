@@ -126,9 +126,6 @@ def in_a_thread():
     say("thread: context", ca.current_context)
 
 
-for name in ("no such PV here", "a\x07b", "pva://a"):
-    say(f"{name!r}", lambda: (repr(epics.PV(name)), epics.PV(name).wait_for_connection(0.1)))
-    say(f"{name!r}: many", lambda: epics.caput_many(["X:a", name], [1, 2], connection_timeout=0.1))
 thread = threading.Thread(target=in_a_thread)
 thread.start()
 thread.join()
@@ -141,3 +138,6 @@ say("clear_cache", ca.clear_cache)
 say("after clear_cache", lambda: (dict(ca._cache), ca.current_context() == ca.initial_context))
 say("name after clear_cache", ca.name, a)
 say("caget after clear_cache", epics.caget, "X:a")
+for name in ("no such PV here", "a\x07b", "pva://a"):
+    say(f"{name!r}", lambda: (repr(epics.PV(name)), epics.PV(name).wait_for_connection(0.1)))
+    say(f"{name!r}: many", lambda: epics.caput_many(["X:a", name], [1, 2], connection_timeout=0.1))
