@@ -27,6 +27,7 @@ from caclient.client.context import (
 from caclient.client.description import Description
 from caclient.client.expect import Expectation
 from caclient.client.listing import Subscriptions
+from caclient.client.live import Display, live, plot
 from caclient.client.many import (
     caget_many,
     caput_many,
@@ -166,6 +167,7 @@ __all__ = [
     "Description",
     "Diagnosis",
     "DisconnectedError",
+    "Display",
     "Expectation",
     "LimitError",
     "Limits",
@@ -196,7 +198,9 @@ __all__ = [
     "close_all",
     "connect_all",
     "default_context",
+    "live",
     "on_callback_error",
+    "plot",
     "restore",
     "restore_on_exit",
     "set_default_context",

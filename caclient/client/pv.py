@@ -24,6 +24,7 @@ from caclient.client.expect import Expectation, condition_of, put_and_wait, unme
 from caclient.client.feed import Sink
 from caclient.client.home import Home, Lease, Settings
 from caclient.client.monitor import AUTO_MONITOR, Monitor, monitor_of
+from caclient.client.picture import Line, card
 from caclient.client.progress import Progress
 from caclient.client.properties import fetch, want
 from caclient.client.subscription import Hold, Policy, Subscription
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
 
 _METADATA: Final = 1.0
 """Seconds that a property may take to ask for what is not known yet."""
+_LOOK: Final = 0.5
+"""Seconds that a notebook may wait for the first value, instead of showing that there is none yet."""
 _FIELDS: Final = 0.5
 """Seconds within which one field of a record has to be found for others to be waited for."""
 _GATHER: Final = 0.1
@@ -921,6 +924,19 @@ class PV:
             return f"<PV {self.pvname!r}: {state}>"
         shape = f"{channel.native_type.name.lower()}[{channel.count}]"
         return f"<PV {self.pvname!r}: {state}, {shape}, {self.access}, {self.host}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: may wait half a second for the first value and the metadata."""
+        channel, deadline = self._channel, time.monotonic() + _LOOK
+        try:
+            if not self._closed and channel.wait_ready(deadline) and channel.can_read:
+                fetch(channel, deadline)
+                if self._last() is None:
+                    self._ask(deadline)
+        except CAError:
+            pass  # what is known is shown
+        state = "closed" if self._closed else channel.state.value
+        return card(Line(self.pvname, self.reading, self.age, self.connected), state, self.host)
 
 
 class Tenant:

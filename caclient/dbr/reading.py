@@ -322,7 +322,7 @@ class Reading:
 
     def __repr__(self) -> str:
         value, name = self._row[0], self.pvname
-        shown = repr(value) if isinstance(value, str) else _array_text(self) or self.text
+        shown = repr(value) if isinstance(value, str) else array_text(self) or self.text
         parts = [f"{shown} {self.units}" if self.units else shown]
         parts += [self.time_text] if self.stamp is not None else []
         parts += [self.alarm_text] if self.alarm_text else []
@@ -330,7 +330,7 @@ class Reading:
 
     def _repr_html_(self) -> str:
         rows = {
-            "value": f"{_array_text(self) or self.text} {self.units or ''}",
+            "value": f"{array_text(self) or self.text} {self.units or ''}",
             "time": "" if self.stamp is None else self.time_text,
             "alarm": self.alarm_text,
         }
@@ -452,7 +452,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _array_text(reading: Reading) -> str:
+def array_text(reading: Reading) -> str:
     """An array in one line, however long; "" for what is none, and for text in an array of CHAR."""
     array = reading.value
     if not isinstance(array, np.ndarray):

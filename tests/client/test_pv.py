@@ -1081,3 +1081,14 @@ def test_use_after_the_context_was_closed(pair):
             use()
     assert (pv.connected, pv.value) == (False, 1.0)
     pv.close()
+
+
+def test_a_notebook_waits_a_moment_for_the_first_value(serve):
+    _, context = serve(Record("x", 1.5, units="mm", precision=3))
+    pv = context.pv("x", auto_monitor=False)
+    shown = pv._repr_html_()
+    assert "1.500 mm" in shown
+    assert "searching" not in shown
+    pv.close()
+    assert "closed" in pv._repr_html_()
+    assert "searching" in context.pv("nowhere")._repr_html_()
