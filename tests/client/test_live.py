@@ -63,7 +63,7 @@ def test_a_chart_remembers_every_value(served, monkeypatch):
 def test_close_all_ends_displays(served, monkeypatch):
     drawn = shown_by(monkeypatch)
     display = live("x", rate=50)
-    drawn.wait(1)
+    drawn.wait_for(lambda texts: any("1.00 mm" in text for text in texts))
     close_all()
     drawn.wait_for(lambda texts: "end" in texts)
     assert not display.active
