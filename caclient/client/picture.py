@@ -61,7 +61,12 @@ def value_text(reading: Reading | None) -> str:
     """The value in one line, however long the array is, with its unit."""
     if reading is None:
         return "no value"
-    return f"{array_text(reading) or reading.text} {reading.units or ''}".strip()
+    value = reading.value
+    text = array_text(reading) or reading.text
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.size:
+        shown = [f"{number:.4g}" for number in (value if value.size <= 4 else (value[0], value[1], value[-1]))]
+        text = f"[{', '.join(shown)}]" if value.size <= 4 else f"[{shown[0]}, {shown[1]}, ..., {shown[2]}]"
+    return f"{text} {reading.units or ''}".strip()
 
 
 def card(line: Line, state: str, host: str | None) -> str:
@@ -96,7 +101,7 @@ def _states(reading: Reading) -> str:
 def table(lines: Iterable[Line]) -> str:
     """PVs one below the other."""
     rows = "".join(
-        f"<tr><td>{_dot(line)} {html.escape(line.name)}</td>"
+        f'<tr><td style="text-align:left;white-space:nowrap">{_dot(line)} {html.escape(line.name)}</td>'
         f'<td style="text-align:right">{html.escape(value_text(line.reading))}</td>'
         f"<td>{html.escape('' if line.reading is None else line.reading.alarm_text)}</td>"
         f'<td style="{_SMALL}">{age_text(line.age) if line.connected else "disconnected"}</td></tr>'
@@ -158,7 +163,7 @@ def chart(lines: Sequence[Line], seconds: float, width: int = 640, height: int =
         f"{html.escape(line.name)}: {html.escape(value_text(line.reading))}"
         for place, line in enumerate(lines)
     )
-    svg = f'<svg width="{width}" height="{height}">{frame}{"".join(drawn)}{ends}</svg>'
+    svg = f'<svg width="{width}" height="{height}" viewBox="0 0 {width} {height}">{frame}{"".join(drawn)}{ends}</svg>'
     return f'<div>{svg}<div>{keys} <span style="{_SMALL}">last {seconds:g} s</span></div></div>'
 
 

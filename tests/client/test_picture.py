@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 
 from caclient import ControlInfo, Reading
-from caclient.client.picture import Line, age_text, blocks, card, chart, colour, sparkline, table, table_text
+from caclient.client.picture import (
+    Line,
+    age_text,
+    blocks,
+    card,
+    chart,
+    colour,
+    sparkline,
+    table,
+    table_text,
+    value_text,
+)
 from caclient.dbr import Origin
 
 MM = Origin("m1", control=ControlInfo("mm", 2))
@@ -73,6 +84,18 @@ def test_a_table_as_html_and_as_text():
     assert "disconnected" in table(lines)
     parsed(table(lines))
     assert table_text(lines).splitlines() == ["m1    1.00 mm     1.0 s", "away  no value    disconnected"]
+
+
+def test_an_array_of_floats_fits_in_a_line():
+    wave = Reading(np.sin(np.arange(500.0)), origin=MM)
+    assert value_text(wave) == "[0, 0.8415, ..., 0.491] mm"
+    assert value_text(Reading(np.array([1 / 3, 2.0]))) == "[0.3333, 2]"
+    assert value_text(Reading(np.array([], float))) == "[]"
+    assert value_text(Reading(np.arange(3))) == "[0, 1, 2]"
+
+
+def test_a_narrow_page_shows_the_whole_chart():
+    assert parsed(chart([], 60.0)).find("svg").get("viewBox") == "0 0 640 200"
 
 
 def test_a_chart_has_now_at_the_right():
