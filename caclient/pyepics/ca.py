@@ -630,14 +630,14 @@ def _dressed(reading: Reading, ftype: int, value: Any) -> dict[str, Any]:
     return {**metadata(reading, ftype), "value": value}
 
 
-def _value_text(item: _CacheItem, value: Any, count: int, native: int) -> Any:
+def _value_text(item: _CacheItem, value: Any, count: int, ftype: int) -> Any:
     """The value as text, for a count that was asked for."""
-    if native == dbr.CHAR and count < AUTOMONITOR_MAXLENGTH and hasattr(value, "__len__"):
+    if dbr.native_type(ftype) == dbr.CHAR and count < AUTOMONITOR_MAXLENGTH and hasattr(value, "__len__"):
         return _characters(value)
-    if native == dbr.ENUM and count == 1:
+    if ftype == dbr.ENUM and count == 1:
         names = get_enum_strings(item.chid) or ()
         return names[value] if 0 <= value < len(names) else str(value)
-    return f"<array count={count:d}, type={native:d}>" if count > 1 else str(value)
+    return f"<array count={count:d}, type={ftype:d}>" if count > 1 else str(value)
 
 
 def _characters(value: Any) -> str:
@@ -651,7 +651,7 @@ def _finished(
     if as_string:
         native = dbr.native_type(ftype)
         if count:
-            value = _value_text(item, value, _wanted_count(item, count), native)
+            value = _value_text(item, value, _wanted_count(item, count), ftype)
         elif native == dbr.CHAR and hasattr(value, "__len__"):
             value = _characters(value)
         else:

@@ -176,7 +176,6 @@ class PV:
             type="unknown",
             typefull="unknown",
         )
-        self._known["char_value"] = "None"
         self.connection_callbacks: list[Any] = [] if connection_callback is None else [connection_callback]
         self.access_callbacks: list[Any] = [] if access_callback is None else [access_callback]
         self.callbacks: dict[Any, tuple[Any, dict[str, Any]]] = {}

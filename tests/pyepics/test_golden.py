@@ -47,3 +47,13 @@ def test_connections() -> None:
 @pytest.mark.long
 def test_functions() -> None:
     assert differences("functions.py") == []
+
+
+PYEPICS_STUMBLES = ("is not iterable", "out of range", "not subscriptable", "_Array_0 object")
+"""Where it raises for want of names of states, or of a sequence; and a text with the name of the module of a class."""
+
+
+@pytest.mark.parametrize("seed", [5])
+def test_calls_by_lot(seed: int) -> None:
+    found = differences("probes.py", str(seed), "400")
+    assert [words for words in found if not any(word in words for word in PYEPICS_STUMBLES)] == []
