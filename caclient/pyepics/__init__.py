@@ -16,7 +16,7 @@ from .ca import poll
 from .device import Device
 from .failures import failed as _failed, from_environment as _from_environment
 from .formats import fmt_time
-from .importing import install, uninstall
+from .importing import install as install, uninstall as uninstall
 from .motor import Motor
 from .multiproc import CAPool, CAProcess
 from .pv import PV, get_pv
