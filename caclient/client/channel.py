@@ -434,6 +434,7 @@ class Channel:
             return
         name = ride.circuit.name
         self._leave(f"{name} is unresponsive, {address[0]}:{address[1]} has the name too", clear=True)
+        self._ride(address)  # not by what is found next: the one that hangs may be the first to answer every search
 
     def _ride(self, address: Address) -> None:
         delay = self.pool.patience_with(address)

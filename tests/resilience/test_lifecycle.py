@@ -39,13 +39,15 @@ def test_disconnect_stops_all_callbacks(serve: Serve, connect: Connect) -> None:
     pv = context.pv("x", connection_callback=told, access_callback=told, callback=told)
     keeps = context.pv("x", callback=other)
     told.wait_until(lambda items: len(items) >= 3)
+    other.wait_until(bool)
     pv.disconnect()
     before = len(told.items)
     server["x"].post(2.0)
     server.set_access("x", "r")
-    other.wait_until(lambda items: items and items[-1]["value"] == 2.0)
+    other.wait_until(lambda items: items[-1]["value"] == 2.0)
+    seen = len(other.items)
     server.drop_clients()
-    other.wait_until(lambda items: len(items) >= 3)
+    other.wait_until(lambda items: len(items) > seen)
     eventually(lambda: keeps.connected and not keeps.write_access)
     assert len(told.items) == before
     with pytest.raises(DisconnectedError, match="has been closed"):
