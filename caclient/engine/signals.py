@@ -11,8 +11,9 @@ import threading
 import time
 from typing import Final
 
-SLICE: Final = 0.1 if sys.platform == "win32" else threading.TIMEOUT_MAX
-"""Seconds that one wait for a lock may take: on Windows Ctrl-C is seen between two of them only."""
+SLICE: Final = 0.1 if sys.platform == "win32" else 1.0
+"""Seconds that one wait for a lock may take. On Windows Ctrl-C is seen between two of them only; elsewhere too, if it
+comes when a thread is on its way to sleep, or if another thread is the one that the system tells."""
 
 
 def new_signal() -> threading.Lock:

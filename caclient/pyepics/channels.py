@@ -14,6 +14,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+from caclient.engine.signals import await_signal, new_signal
+
 from . import dbr
 from .errors import CASeverityException, ChannelAccessException, complain
 from .utils import bytes2str, str2bytes
@@ -59,11 +61,9 @@ class Signals:
         """Wait until *true* is, at most so many seconds; whether it is."""
         deadline = time.monotonic() + timeout
         while not true():
-            signal = threading.Lock()
-            signal.acquire()
+            signal = new_signal()
             self._waiting.append(signal)
-            left = deadline - time.monotonic()
-            if not true() and (left <= 0 or not signal.acquire(timeout=min(left, 1e6))):
+            if not true() and not await_signal(signal, deadline):
                 if signal in self._waiting:
                     try:
                         self._waiting.remove(signal)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal as system
 import threading
 import time
 
@@ -57,3 +59,36 @@ def test_where_a_wait_cannot_be_interrupted_it_is_made_of_short_ones(monkeypatch
     giver.start()
     assert await_signal(signal, time.monotonic() + PATIENCE)
     giver.join()
+
+
+@pytest.mark.skipif(not hasattr(system, "pthread_sigmask"), reason="signals of threads")
+def test_a_wait_sees_what_struck_while_the_system_told_another_thread():
+    """As when Ctrl-C comes just before the thread sleeps: nothing wakes it, and it waited out its whole timeout."""
+
+    class Struck(Exception):
+        pass
+
+    def strike(*_):
+        raise Struck
+
+    told = threading.Event()
+
+    def take():
+        system.pthread_sigmask(system.SIG_UNBLOCK, {system.SIGUSR1})
+        told.wait(PATIENCE)
+
+    before = system.signal(system.SIGUSR1, strike)
+    system.pthread_sigmask(system.SIG_BLOCK, {system.SIGUSR1})
+    taker = threading.Thread(target=take)
+    striker = threading.Timer(0.1, os.kill, (os.getpid(), system.SIGUSR1))
+    try:
+        taker.start()
+        striker.start()
+        with pytest.raises(Struck):
+            await_signal(new_signal(), math.inf)
+    finally:
+        told.set()
+        taker.join()
+        striker.join()
+        system.pthread_sigmask(system.SIG_UNBLOCK, {system.SIGUSR1})
+        system.signal(system.SIGUSR1, before)
