@@ -79,7 +79,19 @@ def run(implementation: str, tests: Path, *arguments: str, timeout: float = 900)
                 if arguments and path.name not in arguments:
                     continue
                 done = subprocess.run(
-                    [*start, "-m", "pytest", "-v", "-p", "no:cacheprovider", "--no-header", "--tb=short", path.name],
+                    [
+                        *start,
+                        "-m",
+                        "pytest",
+                        "-v",
+                        "-o",
+                        "addopts=",
+                        "-p",
+                        "no:cacheprovider",
+                        "--no-header",
+                        "--tb=short",
+                        path.name,
+                    ],
                     cwd=tests,
                     env=environment,
                     capture_output=True,
