@@ -1,6 +1,8 @@
-"""Channels without PVs, for tests that look below them."""
+"""Channels without PVs, for tests that look below them; and what tests of PVs ask for again and again."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from caclient import PV, Context
 from caclient.client.channel import Channel
@@ -41,3 +43,15 @@ def context_of(of: PV | Channel) -> Context:
     (lease,) = (known() for home, known in _homes.items() if home.names is of.finder)
     assert lease is not None
     return _handle_of(lease)
+
+
+def fresh(pv: PV) -> Any:
+    """Its value, from the server."""
+    return pv.get(use_monitor=False)
+
+
+def engine_idle(context: Context) -> None:
+    """Wait until the engine has made the calls that are filed."""
+    done = threading.Event()
+    context._home.runtime.loop.call_soon(context._home.runtime.loop.call_soon, done.set)
+    assert done.wait(PATIENCE)

@@ -13,7 +13,8 @@ from typing import Final
 
 from caclient.client.channel import Channel
 from caclient.client.home import Lease
-from caclient.client.pv import PV, Tenant
+from caclient.client.pv import PV
+from caclient.client.tenancy import Tenant
 from caclient.engine.loop import Loop
 
 MOST: Final = 10_000
