@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from caclient import PV, Context
 from caclient.client.channel import Channel
 from caclient.client.context import _handle_of
 from caclient.client.default import _homes
+from tests.recorder import PATIENCE
 
 
 class Using:
