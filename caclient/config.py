@@ -7,6 +7,8 @@ stay names here: looking them up is I/O.
 from __future__ import annotations
 
 import getpass
+import html
+import math
 import os
 import re
 import socket
@@ -33,7 +35,7 @@ _NUMBER = re.compile(r"\d{1,19}\Z", re.ASCII)
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*)\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Config:
     """Where to search, how long to wait, how much to accept. The address lists may be given as text, as in EPICS.
 
@@ -130,6 +132,25 @@ class Config:
         settings = [entry for entry in fields(self) if entry.compare]
         lines = [f"{each.name} = {_shown(getattr(self, each.name))} ({self._origin(each)})" for each in settings]
         return lines + [f"problem: {problem}" for problem in self.problems]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As what JSON can say: setting -> value (addresses as ``"host:port"``), and ``problems``."""
+        settings = {each.name: getattr(self, each.name) for each in fields(self) if each.compare}
+        return {**{name: _plain(value) for name, value in settings.items()}, "problems": list(self.problems)}
+
+    def __repr__(self) -> str:
+        given = [each for each in fields(self) if each.compare and getattr(self, each.name) != each.default]
+        parts = [f"{each.name}={_plain(getattr(self, each.name))!r}" for each in given]
+        return f"Config({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        told = [each for each in fields(self) if each.compare]
+        rows = [(each.name, _shown(getattr(self, each.name)), self._origin(each)) for each in told]
+        cells = "".join(
+            "<tr>" + "".join(f'<td style="text-align:left">{html.escape(part)}</td>' for part in row) + "</tr>"
+            for row in [*rows, *(("problem", problem, "") for problem in self.problems)]
+        )
+        return f"<table><tr><th>setting</th><th>value</th><th>from</th></tr>{cells}</table>"
 
     def _origin(self, setting: Field[Any]) -> str:
         default = "default" if getattr(self, setting.name) == setting.default else "argument"
@@ -237,6 +258,13 @@ def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return " ".join(f"{host}:{port}" for host, port in value) or "(empty)"
     return str(value)
+
+
+def _plain(value: Any) -> Any:
+    """A setting as what JSON can say."""
+    if isinstance(value, tuple):
+        return [f"{host}:{port}" for host, port in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class _Environment:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 from hypothesis import given, strategies as st
@@ -279,3 +280,21 @@ def test_describe_says_value_and_origin():
 
 def test_replacing_a_setting_forgets_where_it_came_from():
     assert "conn_timeout = 6.0 (argument)" in env(CA_CONN_TMO="5").replace(conn_timeout=6.0).describe()
+
+
+def test_settings_as_json_and_as_a_table():
+    config = Config.from_env({"EPICS_CA_ADDR_LIST": "ioc a,b", "EPICS_CA_CONN_TMO": "7"})
+    told = json.loads(json.dumps(config.to_dict(), allow_nan=False))
+    assert (told["addr_list"], told["conn_timeout"], told["read_only"]) == (["ioc:5064"], 7.0, False)
+    assert "a,b" in told["problems"][0]
+    table = config._repr_html_()
+    assert "EPICS_CA_CONN_TMO" in table
+    assert "a,b" in table
+    assert "&lt;" in Config(user="<me>")._repr_html_()
+
+
+def test_a_config_shows_what_is_not_the_default():
+    assert repr(Config()) == "Config()"
+    config = Config(addr_list="ioc", conn_timeout=7.0)
+    assert repr(config) == "Config(addr_list=['ioc:5064'], conn_timeout=7.0)"
+    assert eval(repr(config)) == config

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import math
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 import caclient
 from caclient.protocol import commands as commands_module
@@ -62,3 +69,57 @@ print(caclient.__version__)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert (done.stdout.strip(), done.stderr) == (caclient.__version__, "")
+
+
+SIGNATURES = Path(__file__).parent / "data" / "signatures.txt"
+
+
+def agreed() -> Iterator[tuple[str, str]]:
+    """(name, signature) of each call that was agreed upon."""
+    for line in SIGNATURES.read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            name, parenthesis, rest = line.partition("(")
+            yield name, parenthesis + rest
+
+
+def named(dotted: str) -> Callable[..., Any]:
+    found: Any = caclient
+    for part in dotted.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]
+
+
+def parameters(call: Callable[..., Any]) -> list[tuple[str, str, Any]]:
+    return [(each.name, each.kind.name, each.default) for each in inspect.signature(call).parameters.values()]
+
+
+class Whatever:
+    """A default that may be anything."""
+
+    def __eq__(self, other: object) -> bool:
+        return other is not inspect.Parameter.empty
+
+
+@pytest.mark.parametrize("name, signature", list(agreed()))
+def test_each_call_is_as_agreed(name, signature):
+    """Names, order, what is keyword-only, defaults, what comes back."""
+    text, _, returned = signature.partition(" -> ")
+    spelled = eval(
+        "lambda " + ast.unparse(ast.parse(f"def f{text}: pass").body[0].args) + ": None",  # type: ignore[attr-defined]
+        {**vars(caclient), "math": math},
+    )
+    wanted = [(n, kind, Whatever() if default is ... else default) for n, kind, default in parameters(spelled)]
+    call = named(name)
+    assert wanted == parameters(call)
+    if returned:
+        assert inspect.signature(call).return_annotation == returned
+
+
+def test_all_that_users_call_is_agreed():
+    functions = {name for name in caclient.__all__ if inspect.isfunction(getattr(caclient, name))}
+    assert functions - {name for name, _ in agreed()} == set()
+
+
+def test_each_method_that_users_call_says_what_it_does():
+    silent = [name for name, _ in agreed() if not (named(name).__doc__ or "").strip()]
+    assert silent == []

@@ -144,6 +144,16 @@ class Context:
         """What the context is doing: circuits, channels, searches, lanes, drops. Prints readably."""
         return Report.of(self._home)
 
+    def servers(self) -> tuple[str, ...]:
+        """The servers that are known, as ``host:port``: connected to, or heard by their beacons. *Any thread.*
+
+        A server sends a beacon every 15 seconds, more often when it has just started.
+        """
+        home = self._home
+        connected = [circuit.address for circuit in home.pool.all() if circuit.opened_at]
+        known = dict.fromkeys([*connected, *home.searches.beacons.addresses()])
+        return tuple(f"{host}:{port}" for host, port in sorted(known))
+
     def close(self, timeout: float = DRAIN) -> None:
         """Send what was put, close every circuit and end the threads; twice is no error.
 

@@ -162,6 +162,7 @@ class Monitor:
             if not holder.closed:
                 holder.sink.end(DisconnectedError(f"'{self.channel.name}': the context has been closed"))
             return
+        self._keep(holder, -1)  # one that comes back after a pause counts on
         self._holders = (*self._holders, holder)
         if self._core_id is None or self._lost:
             self._attach(holder)
@@ -172,8 +173,12 @@ class Monitor:
     def leave(self, holder: Holder) -> None:
         """Give its sink none any more; one that never came is no error. *Engine thread.*"""
         self._holders = tuple(other for other in self._holders if other is not holder)
-        self._detach(holder)
         self._settle()
+
+    def _keep(self, holder: Holder, sign: int) -> None:
+        """What its sink counted is told of after it has left."""
+        sink: Any = holder.sink
+        self.channel.runtime.tally.keep(dropped=sign * sink.dropped, errors=sign * getattr(sink, "errors", 0))
 
     def _wanted(self) -> bool:
         if self._holders or self.demands > 0:
@@ -260,6 +265,7 @@ class Monitor:
         holders, self._holders, self.sinks = self._holders, (), ()
         why = DisconnectedError(f"'{self.channel.name}': {self.channel.note}")
         for holder in holders:
+            self._keep(holder, 1)
             holder.sink.end(why)
 
     def orphan(self) -> None:

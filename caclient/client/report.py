@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import Self
 
-from caclient.client.channel import Channel
 from caclient.client.monitor import Monitor
 
 if TYPE_CHECKING:
@@ -62,9 +62,9 @@ class CircuitReport:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
-    """A context at one moment; ``str()`` of it is meant to be read."""
+    """A context at one moment; it shows itself as text that is meant to be read. *Any thread.*"""
 
     circuits: tuple[CircuitReport, ...]
     channels: dict[str, int]
@@ -85,20 +85,25 @@ class Report:
     engine_lag: float
     beacons_from: int
     repeater: str
+    bytes_in: int
+    bytes_out: int
+    circuits_opened: int
 
     @classmethod
     def of(cls, home: Home) -> Self:
         """A home as it stands. *Any thread.*"""
         now = time.monotonic()
+        totals = home.runtime.tally.totals(lambda: _living(home))
         channels = home.names.all()
         states: dict[str, int] = {}
         for channel in channels:
             states[channel.state.value] = states.get(channel.state.value, 0) + 1
-        sinks: list[Any] = [sink for channel in channels for monitor in _monitors(channel) for sink in monitor.sinks]
+        sinks = _sinks(home)
         waiting, workers = home.runtime.lanes.depth()
         searches = home.searches
+        circuits = tuple(CircuitReport.of(circuit, now) for circuit in home.pool.all())
         return cls(
-            circuits=tuple(CircuitReport.of(circuit, now) for circuit in home.pool.all()),
+            circuits=circuits,
             channels=states,
             searching=tuple(channel.name for channel in channels if channel.state.value == "searching"),
             searches_sent=searches.datagrams_sent,
@@ -111,13 +116,39 @@ class Report:
             workers=workers,
             subscriptions=len(sinks),
             pending=sum(sink.pending for sink in sinks),
-            dropped=sum(sink.dropped for sink in sinks),
-            callback_errors=sum(getattr(sink, "errors", 0) for sink in sinks),
+            dropped=totals["dropped"],
+            callback_errors=totals["errors"],
             wakeups=home.runtime.loop.wakeups,
             engine_lag=home.runtime.loop.lag,
             beacons_from=len(searches.beacons),
             repeater="serving" if home.repeater.serving else "registered" if home.repeater.confirmed else "none",
+            bytes_in=totals["bytes_in"],
+            bytes_out=totals["bytes_out"],
+            circuits_opened=home.pool.opened,
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As what JSON can say, by the names of the fields."""
+        facts = asdict(self)
+        facts["duplicates"] = {
+            name: [f"{host}:{port}" for host, port in pair] for name, pair in self.duplicates.items()
+        }
+        facts["circuits"] = [
+            {**asdict(each), "address": f"{each.address[0]}:{each.address[1]}"} for each in self.circuits
+        ]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in facts.items()}
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        rows = [line.partition(": ") for line in str(self).splitlines()]
+        cells = "".join(
+            f'<tr><th style="text-align:left">{html.escape(name)}</th>'
+            f'<td style="text-align:left">{html.escape(text)}</td></tr>'
+            for name, _, text in rows
+        )
+        return f"<table><caption>Channel Access context</caption>{cells}</table>"
 
     def __str__(self) -> str:
         states = ", ".join(f"{count} {state}" for state, count in sorted(self.channels.items())) or "none"
@@ -127,6 +158,7 @@ class Report:
             f"callbacks: {self.subscriptions} subscriptions, {self.pending} updates waiting, {self.dropped} dropped",
             f"workers: {self.workers}, {self.callback_errors} callback errors",
             f"engine: {self.wakeups} wake-ups, lag {self.engine_lag * 1e3:.1f} ms",
+            f"traffic: {self.bytes_in} bytes in, {self.bytes_out} out, {self.circuits_opened} circuits opened so far",
             f"beacons: from {self.beacons_from} servers; repeater: {self.repeater}",
             *self.name_servers,
             *(f"search to {where} fails: {why}" for where, why in self.search_failures.items()),
@@ -136,5 +168,17 @@ class Report:
         return "\n".join(lines)
 
 
-def _monitors(channel: Channel) -> list[Monitor]:
-    return [dependent for dependent in channel.dependents if isinstance(dependent, Monitor)]
+def _sinks(home: Home) -> list[Any]:
+    monitors = [each for channel in home.names.all() for each in channel.dependents if isinstance(each, Monitor)]
+    return [sink for monitor in monitors for sink in monitor.sinks]
+
+
+def _living(home: Home) -> dict[str, int]:
+    """What those count who are there: callbacks, iterators, circuits."""
+    sinks, circuits = _sinks(home), home.pool.all()
+    return {
+        "dropped": sum(sink.dropped for sink in sinks),
+        "errors": sum(getattr(sink, "errors", 0) for sink in sinks),
+        "bytes_in": sum(circuit.bytes_in for circuit in circuits),
+        "bytes_out": sum(circuit.bytes_out for circuit in circuits),
+    }

@@ -59,6 +59,8 @@ class Pool:
         on_gone: Callable[[Address], None],
     ) -> None:
         self.circuits: dict[tuple[Address, int], Circuit] = {}
+        self.opened = 0
+        """Circuits that there ever were."""
         self._at: dict[Address, dict[int, Circuit]] = {}
         self._runtime = runtime
         self._config = config
@@ -88,6 +90,7 @@ class Pool:
                 self._runtime.lanes,
             )
             self.circuits[address, priority] = circuit
+            self.opened += 1
             self._at.setdefault(address, {})[priority] = circuit
             user, host = self._runtime.identity
             circuit.open([VersionRequest(priority, MINOR), ClientNameRequest(user), HostNameRequest(host)])
@@ -207,6 +210,7 @@ class Pool:
             del at[circuit.priority]
             if not at:
                 del self._at[circuit.address]
+        self._runtime.tally.keep(bytes_in=circuit.bytes_in, bytes_out=circuit.bytes_out)
         self._dirty.discard(circuit)
         self._on_gone(circuit.address)
         if circuit.served and time.monotonic() - circuit.opened_at > _LASTING:

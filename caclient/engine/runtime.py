@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 from caclient.engine.lanes import Lanes
 from caclient.engine.log import Log
 from caclient.engine.loop import Loop
+from caclient.engine.tally import Tally
 from caclient.errors import ContextClosedError, ReentrantError
 
 log = logging.getLogger("caclient")
@@ -52,6 +53,8 @@ class Runtime:
         self.ended = ""
         """Why the engine thread has ended, if an error has ended it."""
         self.lock = threading.Lock()
+        self.tally = Tally()
+        """What those counted who have left: feeds their drops, circuits their bytes."""
         self._on_wake = on_wake
         self._on_end = on_end
         self._later: list[Callable[[], None]] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import threading
 
 import caclient
 from caclient import Config, Context
@@ -78,3 +80,77 @@ def test_a_circuit_that_is_not_up_has_no_age():
         assert isinstance(circuit, CircuitReport)
         assert (circuit.state, circuit.age, circuit.last_heard) == ("connecting", None, None)
         assert isinstance(context.report(), caclient.Report)
+
+
+GROWING = ("searches_sent", "dropped", "callback_errors", "wakeups", "bytes_in", "bytes_out", "circuits_opened")
+
+
+def test_what_is_counted_only_grows_whatever_is_closed(serve):
+    """Dropped updates, errors of callbacks and bytes stay counted when subscription, PV and circuit have gone."""
+    ioc, context = serve(Record("x", 0))
+    release, calls = threading.Event(), Recorder()
+
+    def slow(reading):
+        calls(reading)
+        release.wait(PATIENCE)
+        raise ZeroDivisionError
+
+    pv = context.pv("x")
+    subscription = pv.subscribe(slow, limit=1)
+    calls.wait(1)
+    seen = Recorder()
+    with pv.subscribe(seen):
+        for number in range(1, 6):
+            ioc["x"].post(number)
+        seen.wait_for(lambda items: [each for each in items if each.value == 5])
+    assert context.report().dropped == 4
+    release.set()
+    calls.wait(2)
+    before = context.report()
+    for _ in range(3):  # those of one that comes back are not counted again
+        subscription.pause()
+        subscription.resume()
+        assert context.pv("x").get(use_monitor=False) == 5
+        assert context.report().dropped == 4
+    subscription.close()
+    pv.close()
+    ended = context.report()
+    assert (ended.dropped, ended.callback_errors >= before.callback_errors) == (4, True)
+    assert all(getattr(ended, name) >= getattr(before, name) for name in GROWING)
+    assert ended.to_dict()["dropped"] == 4
+
+
+def test_bytes_of_circuits_that_ended_stay_counted(serve):
+    ioc, context = serve(Record("x", 0))
+    pv = context.pv("x")
+    assert pv.get() == 0
+    before = context.report()
+    down = Recorder()
+    pv.add_connection_callback(lambda conn, **_: down(conn))
+    ioc.stop()
+    down.wait_for(lambda items: False in items)
+    after = context.report()
+    assert not [each for each in after.circuits if each.state == "open"]
+    assert after.bytes_in >= before.bytes_in > 0
+    assert after.bytes_out >= before.bytes_out > 0
+    assert after.circuits_opened >= 1
+
+
+def test_a_report_as_json_and_as_a_table(serve):
+    ioc, context = serve(Record("x", 1.0))
+    assert context.pv("x").get(timeout=PATIENCE) == 1.0
+    report = context.report()
+    told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
+    assert set(told) == {each.name for each in dataclasses.fields(report)}
+    assert told["circuits"][0]["address"] == f"127.0.0.1:{ioc.tcp_port}"
+    assert repr(report) == str(report)
+    table = report._repr_html_()
+    assert f"127.0.0.1:{ioc.tcp_port}" in table
+    assert table.count("<tr>") == len(str(report).splitlines())
+
+
+def test_the_servers_that_are_known(serve):
+    ioc, context = serve(Record("x", 1.0))
+    assert context.servers() == ()
+    assert context.pv("x").get(timeout=PATIENCE) == 1.0
+    assert context.servers() == (f"127.0.0.1:{ioc.tcp_port}",)
