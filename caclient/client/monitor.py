@@ -172,13 +172,19 @@ class Monitor:
 
     def leave(self, holder: Holder) -> None:
         """Give its sink none any more; one that never came is no error. *Engine thread.*"""
-        self._holders = tuple(other for other in self._holders if other is not holder)
+        others = tuple(other for other in self._holders if other is not holder)
+        entered, self._holders = len(others) < len(self._holders), others
+        self._detach(holder)
+        if entered:
+            self._keep(holder, 1)
         self._settle()
 
     def _keep(self, holder: Holder, sign: int) -> None:
         """What its sink counted is told of after it has left."""
         sink: Any = holder.sink
-        self.channel.runtime.tally.keep(dropped=sign * sink.dropped, errors=sign * getattr(sink, "errors", 0))
+        dropped, errors = sink.dropped, getattr(sink, "errors", 0)
+        if dropped or errors:
+            self.channel.runtime.tally.keep(dropped=sign * dropped, errors=sign * errors)
 
     def _wanted(self) -> bool:
         if self._holders or self.demands > 0:
