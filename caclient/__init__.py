@@ -17,6 +17,7 @@ from caclient.client.api import (
     subscriptions,
     why,
 )
+from caclient.client.causes import Cause
 from caclient.client.completion import Put
 from caclient.client.context import (
     Context,
@@ -47,7 +48,7 @@ from caclient.client.snapshot import Snapshot
 from caclient.client.subscription import Subscription
 from caclient.client.timeout import DEFAULT
 from caclient.client.updates import Updates
-from caclient.client.why import Cause, Diagnosis
+from caclient.client.why import Diagnosis
 from caclient.config import (
     Config,
 )

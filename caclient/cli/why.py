@@ -7,7 +7,7 @@ import time
 
 import caclient
 from caclient import Context
-from caclient.client.why import Cause
+from caclient.client.causes import Cause
 
 from .escapes import visible
 from .objects import object_line

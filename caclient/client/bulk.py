@@ -7,10 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
-from caclient.client.channel import Channel, State as ChannelState
+from caclient.client.channel import Channel
 from caclient.client.get import nonsense, reading_of
 from caclient.client.request import BulkRequest, failure
 from caclient.client.ride import Ride
+from caclient.client.standing import State as ChannelState
 from caclient.client.waiting import Latch
 from caclient.dbr import ChannelType, Reading, decode_rows, run_values
 from caclient.engine.circuit import Circuit

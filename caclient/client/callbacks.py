@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from caclient.client.channel import ACCESS, Channel
+from caclient.client.channel import Channel
 from caclient.client.feed import PIECE, Rows, Stretch
 from caclient.client.properties import fetch, want
 from caclient.client.ride import Ride
 from caclient.client.shape import Shape
+from caclient.client.standing import ACCESS
 from caclient.client.subscription import Calls, Hold
 from caclient.dbr import Reading
 from caclient.dbr.mask import DEFAULT_MASK

@@ -16,9 +16,10 @@ from concurrent.futures import Future, InvalidStateError
 from functools import partial
 from typing import Any
 
-from caclient.client.channel import Channel, State
+from caclient.client.channel import Channel
 from caclient.client.request import Request
 from caclient.client.ride import Ride
+from caclient.client.standing import State
 from caclient.client.waiting import give, wait
 from caclient.dbr.put import Form
 from caclient.engine.lanes import Lane

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from caclient.client.channel import Channel, State
+from caclient.client.channel import Channel
 from caclient.client.request import Request, SharedRequest
 from caclient.client.ride import Ride
+from caclient.client.standing import State
 from caclient.dbr import Reading
 from caclient.engine.circuit import Circuit
 from caclient.errors import CAError, CATimeoutError, DecodeError, DisconnectedError, LocalProtocolError

@@ -13,8 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from caclient.client.facts import Destination, Surroundings
 from caclient.client.names import Names
-from caclient.client.why import Destination, Surroundings
 from caclient.config import Config
 from caclient.engine.circuit import Circuit
 from caclient.engine.nameservers import NameServers

@@ -17,9 +17,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from caclient.client.channel import Channel, State
+from caclient.client.channel import Channel
+from caclient.client.facts import NO_SURROUNDINGS, Surroundings
 from caclient.client.fields import Fields
-from caclient.client.why import NO_SURROUNDINGS, Surroundings
+from caclient.client.standing import Standing, State
 from caclient.engine.pool import Pool
 from caclient.engine.runtime import Runtime
 from caclient.engine.searches import Searches
@@ -198,7 +199,7 @@ class Names:
 
     # -- what channels ask (``Finder``) --------------------------------------------------------------------------------
 
-    def seek(self, channel: Channel, delay: float = 0.0) -> None:
+    def seek(self, channel: Standing, delay: float = 0.0) -> None:
         """Search its name until ``settle``, from now (or *delay* seconds later) on, and tell it what was ``found``.
 
         *Engine thread.*
@@ -207,22 +208,22 @@ class Names:
             self._fields.watch(channel.cid, channel.name)
         self.searches.add(channel.cid, channel.name, delay, "" if channel.address is None else channel.address[0])
 
-    def settle(self, channel: Channel) -> None:
+    def settle(self, channel: Standing) -> None:
         """Search its name no more; one that is not searched is no error. *Engine thread.*"""
         self.searches.remove(channel.cid)
         if "." in channel.name:
             self._fields.forget(channel.cid)
 
-    def attempts(self, channel: Channel) -> tuple[int, float | None]:
+    def attempts(self, channel: Standing) -> tuple[int, float | None]:
         """How often its name was searched, and since when. *Any thread.*"""
         count, first, _last = self.searches.schedule.attempts(channel.cid)
         return count, first
 
-    def record_at(self, channel: Channel) -> Address | None:
+    def record_at(self, channel: Standing) -> Address | None:
         """Who has the record of a name whose field nobody has. *Any thread.*"""
         return self._fields.record_at(channel.cid)
 
-    def second(self, channel: Channel) -> Address | None:
+    def second(self, channel: Standing) -> Address | None:
         """Another server that has the name. *Any thread.*"""
         found = self.duplicates.get(channel.name)
         return None if found is None else found[1]
@@ -246,7 +247,7 @@ class Names:
         else:
             self._fields.found(cid, address)
 
-    def duplicate(self, channel: Channel, other: Address) -> None:
+    def duplicate(self, channel: Standing, other: Address) -> None:
         """A second server answered for a name: remember it, and warn once for these two servers."""
         first = channel.address
         if first is None or channel.name in self.duplicates or len(self.duplicates) >= _DUPLICATES:

@@ -16,8 +16,10 @@ from typing_extensions import Self
 from caclient.client import get
 from caclient.client.bulk import get_all, wait_some
 from caclient.client.callbacks import Callbacks, check
+from caclient.client.causes import SILENT
 from caclient.client.default import Handle, current, lease_like, settings_of
 from caclient.client.description import FIELDS, Description, record_of
+from caclient.client.facts import Facts
 from caclient.client.home import Settings
 from caclient.client.known import KnownPV
 from caclient.client.picture import Line, card
@@ -25,7 +27,7 @@ from caclient.client.properties import fetch
 from caclient.client.subscription import Subscription
 from caclient.client.tenancy import Tenant
 from caclient.client.timeout import DEFAULT, Timeout, own, remaining
-from caclient.client.why import SILENT, Diagnosis, Facts
+from caclient.client.why import Diagnosis
 from caclient.dbr import Reading
 from caclient.dbr.mask import MaskLike, event_mask
 from caclient.engine.lanes import named
@@ -46,7 +48,7 @@ class PV(KnownPV):
         connection: yes for channels of fewer than 65,536 elements. A mask says for which events.
     :param connection_callback: called as ``fn(pvname=, conn=, pv=)`` on each change.
     :param access_callback: called as ``fn(read_access, write_access, pv=)`` on each change.
-    :param callback: like ``add_callback``.
+    :param callback: like ``add_callback``, and called for the value of now, too.
     :param timeout: seconds that calls may take unless they are given their own; by default the context's.
     """
 
@@ -89,7 +91,7 @@ class PV(KnownPV):
         if access_callback is not None:
             self.add_access_callback(access_callback)
         if callback is not None:
-            self.add_callback(callback)
+            self.add_callback(callback, run_now=True)  # no value was there before it, as in pyepics
 
     # -- callbacks in pyepics' form ------------------------------------------------------------------------------------
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from caclient.client.channel import ACCESS, Channel, State as ChannelState
+from caclient.client.channel import Channel
 from caclient.client.home import Home, Lease
+from caclient.client.standing import ACCESS, State as ChannelState
 from caclient.client.timeout import DEFAULT, Timeout, own, seconds
 from caclient.engine.runtime import Runtime
 from caclient.errors import DisconnectedError, ReadOnlyError

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from caclient.client import put
-from caclient.client.channel import State as ChannelState
 from caclient.client.completion import Begun, Put
 from caclient.client.progress import Progress
 from caclient.client.properties import fetch, want
+from caclient.client.standing import State as ChannelState
 from caclient.client.tenancy import HeldPV
 from caclient.client.timeout import DEFAULT, Timeout
 from caclient.dbr import ChannelType

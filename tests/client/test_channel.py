@@ -1,4 +1,4 @@
-"""Channel: how far it has got, what a timeout tells, what happens when a server or a circuit lets it go."""
+"""Channel: how far it has got, what happens when a server or a circuit lets it go."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 
 from caclient import (
     AccessRights,
-    CATimeoutError,
     Config,
     Context,
     ContextClosedError,
     DisconnectedError,
 )
-from caclient.client.channel import Channel, State
+from caclient.client.channel import Channel
+from caclient.client.standing import State
 from caclient.ioc import Record
 from caclient.protocol import commands as ca
-from tests.faults import FaultServer, Tcp
+from tests.faults import FaultServer
 from tests.recorder import PATIENCE, Recorder
 from tests.resilience.watching import eventually
 from tests.using import Using, channel_of, context_of
@@ -43,55 +43,6 @@ def channel(serve) -> Channel:
     channel = channel_of(context, "x")
     channel.require(deadline(PATIENCE))
     return channel
-
-
-# ---------------------------------------------------------------- what a timeout tells
-
-
-def test_nobody_answers():
-    with FaultServer({}) as server, Context(server.client_config()) as context:
-        channel = channel_of(context, "x")
-        with pytest.raises(CATimeoutError) as caught:
-            channel.require(deadline(0.2))
-        text = str(caught.value)
-        assert text.startswith("searching: 'x' not connected after 0.2")
-        assert f"searches sent to 127.0.0.1:{server.port}" in text
-        assert (caught.value.pvname, caught.value.phase) == ("x", "search")
-
-
-def test_somebody_answers_but_accepts_no_connection():
-    with FaultServer({"x": 1.0}, tcp=Tcp.NEVER) as server, Context(server.client_config()) as context:
-        with pytest.raises(CATimeoutError) as caught:
-            channel_of(context, "x").require(deadline(0.3))
-        assert f"127.0.0.1:{server.tcp_port} answered the search, the TCP connection is not up" in str(caught.value)
-        assert caught.value.phase == "connect"
-
-
-def test_a_connection_without_a_channel():
-    with FaultServer({"x": 1.0}, tcp=Tcp.SILENT) as server, Context(server.client_config()) as context:
-        with pytest.raises(CATimeoutError) as caught:
-            channel_of(context, "x").require(deadline(0.3))
-        where = f"127.0.0.1:{server.tcp_port}"
-        assert f"{where} is connected, and has not created the channel" in str(caught.value)
-        assert caught.value.phase == "create"
-
-
-def test_a_server_that_refuses_the_channel():
-    with FaultServer({"x": 1.0, "y": 2.0}) as server, Context(server.client_config()) as context:
-        server.refuse_channel("x")
-        assert context.pv("y").get() == 2.0
-        channel = channel_of(context, "x")
-        server.wait_for(ca.CreateChanRequest, 2)
-        with pytest.raises(CATimeoutError, match="answered the search, but would not create the channel"):
-            channel.require(deadline(0.3))
-
-
-def test_where_it_was_when_nothing_is_known(serve):
-    _, context = serve()
-    channel = Channel(context._home.runtime, context._home.pool, context._home.names, "x", 0, 99)
-    assert channel.circuit_name == "no server"
-    channel.state = State.CONNECTING
-    assert "its server answered the search" in str(channel.unready(0.0))
 
 
 # ---------------------------------------------------------------- its life

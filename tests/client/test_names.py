@@ -9,7 +9,7 @@ import pytest
 
 from caclient import BadValueError, Context, ContextClosedError
 from caclient.client import names as module
-from caclient.client.channel import State
+from caclient.client.standing import State
 from tests.faults import FaultServer
 from tests.recorder import PATIENCE, Recorder
 from tests.using import Using

@@ -481,3 +481,14 @@ def test_a_notebook_waits_a_moment_for_the_first_value(serve):
     pv.close()
     assert "closed" in pv._repr_html_()
     assert "searching" in context.pv("nowhere")._repr_html_()
+
+
+def test_a_callback_given_at_the_making_is_called_for_what_another_pv_has_read(serve):
+    ioc, context = serve(Record("x", 1.5))
+    assert context.pv("x").get() == 1.5
+    told = Recorder(lambda value, **_: value)
+    pv = context.pv("x", callback=told)
+    assert told.wait(1) == [1.5]
+    ioc["x"].post(2.5)
+    assert told.wait(2) == [1.5, 2.5]
+    pv.close()

@@ -8,7 +8,7 @@ import pytest
 
 from caclient import Context
 from caclient.client import shared as module
-from caclient.client.channel import State
+from caclient.client.standing import State
 from caclient.errors import CATimeoutError
 from tests.faults import FaultServer
 from tests.recorder import PATIENCE
