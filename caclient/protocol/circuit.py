@@ -13,6 +13,7 @@ from itertools import compress
 from typing import Any, TypeAlias
 
 from caclient.errors import LocalProtocolError, RemoteProtocolError
+from caclient.protocol.books import MAX_TYPE
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.command import CLIENT, Command, Payload, Role
 from caclient.protocol.commands import (
@@ -26,7 +27,7 @@ from caclient.protocol.commands import (
 )
 from caclient.protocol.crowds import CreatedRun, Made, Pairs, create_requests
 from caclient.protocol.header import EXTENDED_SINCE, EXTENDED_SIZE, MARK
-from caclient.protocol.ledger import MAX_TYPE, Ledger, as_cancel
+from caclient.protocol.ledger import Ledger, as_cancel
 from caclient.protocol.runs import (
     MixedRun,
     ReadRows,
