@@ -123,3 +123,28 @@ def test_all_that_users_call_is_agreed():
 def test_each_method_that_users_call_says_what_it_does():
     silent = [name for name, _ in agreed() if not (named(name).__doc__ or "").strip()]
     assert silent == []
+
+
+FOR_USERS = {
+    "PV": """access add_access_callback add_callback add_connection_callback age auto_monitor begin_put callbacks
+        channel char_value clear_callbacks close connected count describe disconnect enum_strs expect get host limits
+        lower_alarm_limit lower_ctrl_limit lower_disp_limit lower_warning_limit nanoseconds nelm posixseconds precision
+        priority put put_and_wait pvname read read_access reading remove_callback severity status subscribe timeout
+        timestamp type units updates upper_alarm_limit upper_ctrl_limit upper_disp_limit upper_warning_limit value
+        wait_for wait_for_connection why write_access""",
+    "Subscription": "active age callback close closed dropped errors pause pending pv pvname resume thinned",
+    "Updates": "close dropped next pending thinned",
+    "Put": """add_done_callback cancel cancelled done exception pvname result running
+        set_exception set_result set_running_or_notify_cancel""",
+    "Expectation": "reading",
+    "Context": "close closed config pv queue_bytes read_only report servers shared_pv timeout",
+    "Results": "failed get items keys ok raise_for_failed to_dict values",
+    "Snapshot": "diff failed get items keys load ok raise_for_failed save time to_dataframe to_dict values",
+    "Subscriptions": "close count index to_dict",
+    "Display": "active close lines",
+}
+
+
+@pytest.mark.parametrize("kind", FOR_USERS)
+def test_what_is_not_for_users_has_an_underscore(kind):
+    assert {name for name in dir(getattr(caclient, kind)) if name[0] != "_"} == set(FOR_USERS[kind].split())

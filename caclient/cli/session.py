@@ -232,7 +232,7 @@ class Session:
 
     def report(self) -> str:
         """What the client knows of itself."""
-        return str(Report.of(self._home))
+        return str(Report._of(self._home))
 
     def host_name(self, channel: Channel) -> str:
         """``host:port`` of a channel's server, by name where the system knows one."""

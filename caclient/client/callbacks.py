@@ -353,7 +353,7 @@ class Callbacks:
     def orphan(self) -> None:
         """In a forked child: the callbacks are the parent's. *The only thread.*"""
         self.events.stop()
-        self.pv.orphan_callbacks()
+        self.pv._orphan_callbacks()
         self.channel.leave(self)
 
     def _tell_connection(self, connected: bool) -> None:

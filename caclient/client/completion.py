@@ -100,7 +100,7 @@ class Put(Future[None]):
 
     # -- a worker ------------------------------------------------------------------------------------------------------
 
-    def send(self, channel: Channel) -> None:
+    def _send(self, channel: Channel) -> None:
         """Send it on the present ride; why that cannot be is its end. *The lane's worker, or who begins it.*"""
         if self.cancelled():
             return
@@ -115,25 +115,25 @@ class Put(Future[None]):
             channel.puts += 1
         except BadValueError as error:
             self._sent = None
-            self.end(error if error.pvname else BadValueError(_named(channel.name, str(error)), pvname=channel.name))
+            self._end(error if error.pvname else BadValueError(_named(channel.name, str(error)), pvname=channel.name))
         except CAError as error:
             self._sent = None
-            self.end(error)
+            self._end(error)
 
-    def settle(self, request: Request) -> None:
+    def _settle(self, request: Request) -> None:
         """It is known how it ended. *The lane's worker.*"""
         assert self._sent is not None
         channel = self._pv.channel
         try:
             request.result(self._sent[0].circuit)
         except DisconnectedError as error:
-            self.end(channel.ended(error, "; the put had been sent, and may have been carried out"))
+            self._end(channel.ended(error, "; the put had been sent, and may have been carried out"))
         except CAError as error:
-            self.end(error)
+            self._end(error)
         else:
-            self.end(None)
+            self._end(None)
 
-    def end(self, error: CAError | None) -> None:
+    def _end(self, error: CAError | None) -> None:
         """Tell its end, unless it was cancelled. *The lane's worker, or who begins it.*"""
         try:
             if error is None:
@@ -161,9 +161,9 @@ class _Completion(Request):
         super()._finish()
         put = self._put
         if put._lane.lanes.ending:
-            put.settle(self)  # soon there will be no worker any more
+            put._settle(self)  # soon there will be no worker any more
         else:
-            put._lane.push(put.settle, self)
+            put._lane.push(put._settle, self)
 
 
 class _Barrier:
@@ -242,9 +242,9 @@ class Begun:
             if isinstance(put, _Barrier):
                 give(put.signal)
             elif channel.connected:
-                put.send(channel)
+                put._send(channel)
             elif time.monotonic() >= deadline or channel.runtime.closed or channel.state is State.CLOSED:
-                put.end(channel.unready(time.monotonic() - put._begun_at))
+                put._end(channel.unready(time.monotonic() - put._begun_at))
             elif not put.cancelled():
                 return
             waiting.popleft()

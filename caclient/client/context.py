@@ -142,7 +142,7 @@ class Context:
 
     def report(self) -> Report:
         """What the context is doing: circuits, channels, searches, lanes, drops. Prints readably."""
-        return Report.of(self._home)
+        return Report._of(self._home)
 
     def servers(self) -> tuple[str, ...]:
         """The servers that are known, as ``host:port``: connected to, or heard by their beacons. *Any thread.*

@@ -45,10 +45,10 @@ def condition_of(channel: Channel, wanted: Any, tolerance: float, deadline: floa
 class Owner(Protocol):
     """A PV: what waits on it ends when it is closed."""
 
-    def remember(self, want: Any) -> None:
+    def _remember(self, want: Any) -> None:
         """Have it closed with this PV."""
 
-    def forget(self, want: Any) -> None:
+    def _forget(self, want: Any) -> None:
         """It has been closed."""
 
 
@@ -142,7 +142,7 @@ class Expectation:
         self._hold = Hold(channel, DEFAULT_MASK, self._feed, ends=True)
         self._pauses = self._hold.monitor.thinned()
         try:
-            self._owner.remember(self._hold)
+            self._owner._remember(self._hold)
             self._hold.enter()
             if not wait(channel.runtime, self._feed.first, deadline):
                 raise self._no_first()
@@ -162,7 +162,7 @@ class Expectation:
 
     def _close(self) -> None:
         self._hold.close()
-        self._owner.forget(self._hold)
+        self._owner._forget(self._hold)
 
     def _await(self, deadline: float) -> None:
         while self._found is None:
@@ -218,7 +218,7 @@ class _Stream:
     def __enter__(self) -> Self:
         try:
             self._hold = Hold(self.channel, DEFAULT_MASK, self.arrivals, ends=True)
-            self._owner.remember(self._hold)
+            self._owner._remember(self._hold)
             self._hold.enter()
         except BaseException:
             self.__exit__()
@@ -229,7 +229,7 @@ class _Stream:
         self.arrivals.end(None)
         if self._hold is not None:
             self._hold.close()
-            self._owner.forget(self._hold)
+            self._owner._forget(self._hold)
 
     @property
     def refusal(self) -> str:

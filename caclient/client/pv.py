@@ -163,7 +163,7 @@ class PV(KnownPV):
                 if self._closed:  # since
                     made.close()
 
-    def orphan_callbacks(self) -> None:
+    def _orphan_callbacks(self) -> None:
         """In a forked child: they are the parent's. *The only thread.*"""
         self._callbacks = None
 
@@ -190,7 +190,7 @@ class PV(KnownPV):
 
     def _calls(self) -> list[tuple[Any, Any]]:
         """What waits for callbacks of this PV, and a callback of each."""
-        found = [(each.calls, each.callback) for each in list(self._wants or ()) if isinstance(each, Subscription)]
+        found = [(each._calls, each.callback) for each in list(self._wants or ()) if isinstance(each, Subscription)]
         callbacks = self._callbacks
         if callbacks is not None and callbacks.entries:
             found.append((callbacks.events, callbacks.running or next(iter(callbacks.entries.values())).callback))

@@ -90,7 +90,7 @@ class Report:
     circuits_opened: int
 
     @classmethod
-    def of(cls, home: Home) -> Self:
+    def _of(cls, home: Home) -> Self:
         """A home as it stands. *Any thread.*"""
         now = time.monotonic()
         totals = home.runtime.tally.totals(lambda: _living(home))

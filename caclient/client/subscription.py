@@ -135,7 +135,7 @@ class Calls(Feed):
         """There will be no more; what waits is still delivered if that was nobody's wish."""
         owner = self.owner
         if owner is not None:
-            owner.pv.forget(owner)
+            owner.pv._forget(owner)
         if why is None:
             self.stop()
         super().end(why)
@@ -252,11 +252,6 @@ class Subscription:
         return time.monotonic() - self._made_at
 
     @property
-    def calls(self) -> Calls:
-        """What waits for the callback."""
-        return self._calls
-
-    @property
     def active(self) -> bool:
         """Whether updates are wanted: neither paused, nor closed, nor ended with its context."""
         hold = self._hold
@@ -307,7 +302,7 @@ class Subscription:
         """Call the callback no more; closing twice is no error. A call that runs is not waited for."""
         self._calls.stop()
         self.pause()
-        self.pv.forget(self)
+        self.pv._forget(self)
 
     def __enter__(self) -> Self:
         return self

@@ -101,7 +101,7 @@ class HeldPV:
 
     # -- what ends with it ---------------------------------------------------------------------------------------------
 
-    def remember(self, want: Any) -> None:
+    def _remember(self, want: Any) -> None:
         """Have it closed with this PV."""
         while self._wants is None:
             made: set[Any] = set()
@@ -110,7 +110,7 @@ class HeldPV:
                     self._wants = made
         self._wants.add(want)
 
-    def forget(self, want: Any) -> None:
+    def _forget(self, want: Any) -> None:
         """It has been closed; one that is not known is no error. Takes no lock. *Any thread.*"""
         if self._wants is not None:
             self._wants.discard(want)

@@ -141,15 +141,10 @@ class Updates:
         return self._hold.monitor.thinned() - self._thinned_at
 
     @property
-    def excuse(self) -> str:
+    def _excuse(self) -> str:
         """What the server has said about sending none, as the end of a sentence."""
         refusal = self._hold.monitor.refusal
         return refusal and f"; {refusal}"
-
-    @property
-    def hold(self) -> Hold:
-        """What keeps it on its channel."""
-        return self._hold
 
     def __iter__(self) -> Iterator[Reading]:
         return self
@@ -169,7 +164,7 @@ class Updates:
         channel = self._channel
         if not channel.connected:
             raise channel.unready(self._timeout)
-        text = f"no update: '{channel.name}' within {self._timeout:g} s{self.excuse}; ask why()"
+        text = f"no update: '{channel.name}' within {self._timeout:g} s{self._excuse}; ask why()"
         raise CATimeoutError(text, pvname=channel.name, elapsed=self._timeout, phase="request")
 
     def next(self, timeout: float) -> Reading | None:
@@ -184,7 +179,7 @@ class Updates:
         """End the subscription; who waits is told. What has come already may still be taken."""
         self._hold.close()
         self._feed.end(None)
-        self._pv.forget(self._hold)
+        self._pv._forget(self._hold)
 
     def __enter__(self) -> Self:
         return self
@@ -197,4 +192,4 @@ class Updates:
     def __del__(self) -> None:
         if hasattr(self, "_hold"):
             self._hold.close()
-            self._pv.forget(self._hold)
+            self._pv._forget(self._hold)

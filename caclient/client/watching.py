@@ -53,7 +53,7 @@ class WatchedPV(ReadPV):
         lanes = channel.runtime.lanes
         make = self._maker(mask, skip_initial, count=count)
         made = subscription.subscribe(self, callback, lanes, make, policy, limit, max_rate)
-        self.remember(made)
+        self._remember(made)
         if self._closed:  # since
             made.close()
             self._open_channel()
@@ -72,7 +72,7 @@ class WatchedPV(ReadPV):
         self._open_channel()
         make = self._maker(mask, ends=True)
         made = Updates(self, make, policy, limit, patience)
-        self.remember(made.hold)
+        self._remember(made._hold)
         if self._closed:  # since
             made.close()
             self._open_channel()

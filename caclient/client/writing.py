@@ -75,7 +75,7 @@ class WrittenPV(HeldPV):
         form = self._form(value, 0.0) if channel.connected else None
         begun_put = Put(self, (lambda: self._form(value, 0.0)) if form is None else (lambda: form), begun.lane)
         if channel.connected and not begun.waits:
-            begun_put.send(channel)
+            begun_put._send(channel)
         else:
             begun.add(begun_put, time.monotonic() + self._limit(DEFAULT))
         return begun_put
