@@ -486,4 +486,4 @@ class Callbacks:
 def check(name: str, callback: Any) -> None:
     """Refuse what cannot be called."""
     if not callable(callback):
-        raise BadValueError(f"'{name}': {callback!r} is not callable")
+        raise BadValueError(f"'{name}': {callback!r} is not callable", pvname=name)

@@ -79,11 +79,13 @@ def _of_text(name: str, wanted: str, native: ChannelType | None, states: tuple[s
         if wanted not in states:
             near = difflib.get_close_matches(wanted, states, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise BadValueError(f"{wanted!r} is no state of '{name}' ({', '.join(states)}){hint}")
+            raise BadValueError(f"{wanted!r} is no state of '{name}' ({', '.join(states)}){hint}", pvname=name)
         index = states.index(wanted)
         return Condition(lambda value: value == index, text)
     if native not in (None, ChannelType.STRING, ChannelType.ENUM, ChannelType.CHAR):
-        raise BadValueError(f"'{name}' is a number, and will never be {shown(wanted)}: give a number, or a function")
+        raise BadValueError(
+            f"'{name}' is a number, and will never be {shown(wanted)}: give a number, or a function", pvname=name
+        )
 
     def is_text(value: Any) -> bool:
         if isinstance(value, np.ndarray) and value.dtype == np.uint8:
@@ -96,11 +98,15 @@ def _of_text(name: str, wanted: str, native: ChannelType | None, states: tuple[s
 def _of_numbers(name: str, wanted: Any, tolerance: float, native: ChannelType | None) -> Condition:
     target = np.asarray(wanted) if wanted is not None else np.array(None)
     if target.dtype.kind not in "biufU":
-        raise WrongTypeError(f"'{name}': {shown(wanted)}: give a value, a state's name, or a function of the value")
+        raise WrongTypeError(
+            f"'{name}': {shown(wanted)}: give a value, a state's name, or a function of the value", pvname=name
+        )
     if target.dtype.kind == "f" and np.isnan(target).any():
-        raise BadValueError(f"'{name}': nothing equals NaN: give a function, such as math.isnan")
+        raise BadValueError(f"'{name}': nothing equals NaN: give a function, such as math.isnan", pvname=name)
     if target.dtype.kind != "U" and native == ChannelType.STRING:
-        raise BadValueError(f"'{name}' is text, and will never be {shown(wanted)}: give text, or a function")
+        raise BadValueError(
+            f"'{name}' is text, and will never be {shown(wanted)}: give text, or a function", pvname=name
+        )
     near = f" within {tolerance:g}" if tolerance else ""
     if target.ndim == 0:
         number = target.item()

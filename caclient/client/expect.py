@@ -23,6 +23,7 @@ from caclient.client.subscription import Hold
 from caclient.client.timeout import remaining
 from caclient.client.updates import Arrivals
 from caclient.client.waiting import give, wait
+from caclient.client.why import Diagnosis
 from caclient.dbr import ChannelType, Reading, TimeStamp
 from caclient.dbr.mask import DEFAULT_MASK
 from caclient.engine.signals import new_signal
@@ -179,6 +180,7 @@ class Expectation:
             pvname=name,
             elapsed=self._connection,
             phase="request",
+            why=Diagnosis(self._channel.facts(elapsed=self._connection, phase="request")),
         )
 
     def _missed(self) -> CAError:
@@ -193,7 +195,8 @@ class Expectation:
         if feed.dropped:
             says += f"; {feed.dropped} updates were dropped"
         says += "; what the IOC does not post (deadband, the same value again) cannot be seen"
-        return CATimeoutError(says, pvname=name, elapsed=self._timeout, phase="processing")
+        why = Diagnosis(self._channel.facts(elapsed=self._timeout, phase="processing"))
+        return CATimeoutError(says, pvname=name, elapsed=self._timeout, phase="processing", why=why)
 
 
 def _seen(count: int, last: Reading | None) -> str:
@@ -342,7 +345,8 @@ def unmet(
     channel: Channel, what: Condition, waited: float, count: int, last: Reading | None, refusal: str = ""
 ) -> CATimeoutError:
     """What to raise when the time is up."""
-    why = f"; {refusal}" if refusal else ""
-    text = f"condition not met: '{channel.name}' {what.text} after {waited:.3f} s; {_seen(count, last)}{why}"
+    also = f"; {refusal}" if refusal else ""
+    text = f"condition not met: '{channel.name}' {what.text} after {waited:.3f} s; {_seen(count, last)}{also}"
     text += "; give it longer, or a tolerance, or look at what moves it"
-    return CATimeoutError(text, pvname=channel.name, elapsed=waited, phase="processing")
+    why = Diagnosis(channel.facts(elapsed=waited, phase="processing"))
+    return CATimeoutError(text, pvname=channel.name, elapsed=waited, phase="processing", why=why)

@@ -94,7 +94,7 @@ def reading_of(channel: Channel, reply: Any, data_type: int, count: int) -> Read
 
 def nonsense(channel: Channel, error: DecodeError) -> DecodeError:
     """An error in an answer, with the server's name."""
-    return DecodeError(f"'{channel.name}': {channel.circuit_name} sent nonsense: {error}")
+    return DecodeError(f"'{channel.name}': {channel.circuit_name} sent nonsense: {error}", pvname=channel.name)
 
 
 def _readable(channel: Channel, deadline: float) -> Ride:

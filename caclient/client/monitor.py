@@ -269,7 +269,7 @@ class Monitor:
     def end(self) -> None:
         """The channel was closed: there will be no updates any more."""
         holders, self._holders, self.sinks = self._holders, (), ()
-        why = DisconnectedError(f"'{self.channel.name}': {self.channel.note}")
+        why = DisconnectedError(f"'{self.channel.name}': {self.channel.note}", pvname=self.channel.name)
         for holder in holders:
             self._keep(holder, 1)
             holder.sink.end(why)

@@ -305,7 +305,7 @@ def check_name(name: object, priority: object, odd: bool = False) -> None:
         raise BadValueError(f"{shown(name)} is no PV name: there is a blank or a control character in it")
     message_size(name)  # the engine thread could only log that it does not fit
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 99:
-        raise BadValueError(f"'{name}': priority={priority!r}: give a number from 0 to 99")
+        raise BadValueError(f"'{name}': priority={priority!r}: give a number from 0 to 99", pvname=name)
 
 
 def _log_duplicate(what: tuple[str, Address, Address]) -> None:

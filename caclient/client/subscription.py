@@ -363,16 +363,16 @@ def subscribe(
 def checked_limit(name: str, policy: Any, limit: Any) -> int | None:
     """How many may wait: the newest alone, *limit*, or as many as the bytes allow."""
     if policy not in ("all", "latest"):
-        raise BadValueError(f"'{name}': policy={shown(policy)}: give 'all' or 'latest'")
+        raise BadValueError(f"'{name}': policy={shown(policy)}: give 'all' or 'latest'", pvname=name)
     if limit is not None and not (type(limit) is int and limit >= 1):
-        raise BadValueError(f"'{name}': limit={shown(limit)}: give how many updates may wait, from 1 on")
+        raise BadValueError(f"'{name}': limit={shown(limit)}: give how many updates may wait, from 1 on", pvname=name)
     return 1 if policy == "latest" else limit
 
 
 def checked_rate(name: str, rate: Any) -> float:
     """Calls a second."""
     if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < float("inf"):
-        raise BadValueError(f"'{name}': max_rate={shown(rate)}: give how many calls a second at the most")
+        raise BadValueError(f"'{name}': max_rate={shown(rate)}: give how many calls a second at the most", pvname=name)
     return float(rate)
 
 
@@ -384,7 +384,7 @@ def check_callback(name: str, callback: Any) -> None:
     """
     if not callable(callback):
         hint = ": give the function itself, not what it returns" if callback is None else ""
-        raise WrongTypeError(f"'{name}': {shown(callback)} is not callable{hint}")
+        raise WrongTypeError(f"'{name}': {shown(callback)} is not callable{hint}", pvname=name)
     function = getattr(callback, "__func__", callback)
     if not inspect.isfunction(function):
         return
@@ -393,5 +393,6 @@ def check_callback(name: str, callback: Any) -> None:
     if "pvname" in names or (code.co_flags & inspect.CO_VARKEYWORDS and "value" in names):
         raise BadValueError(
             f"'{name}': {function.__qualname__}({', '.join(names)}, ...) is named as pyepics calls it: "
-            "give it to add_callback(), or take one reading here"
+            "give it to add_callback(), or take one reading here",
+            pvname=name,
         )

@@ -13,6 +13,7 @@ from caclient.client.channel import Channel
 from caclient.client.home import Home, Lease
 from caclient.client.standing import ACCESS, State as ChannelState
 from caclient.client.timeout import DEFAULT, Timeout, own, seconds
+from caclient.client.why import Diagnosis, Facts
 from caclient.engine.runtime import Runtime
 from caclient.errors import DisconnectedError, ReadOnlyError
 
@@ -119,7 +120,9 @@ class HeldPV:
 
     def _open_channel(self) -> Channel:
         if self._closed:
-            raise DisconnectedError(f"'{self.pvname}': this PV has been closed")
+            closed = Facts(self.pvname, closed="this PV has been closed")
+            text = f"'{self.pvname}': this PV has been closed"
+            raise DisconnectedError(text, pvname=self.pvname, why=Diagnosis(closed))
         return self._channel
 
     def _writable_channel(self) -> Channel:

@@ -16,6 +16,7 @@ from caclient.client.channel import Channel
 from caclient.client.feed import PIECE, Feed, Sink, Stretch
 from caclient.client.subscription import Hold, checked_limit
 from caclient.client.waiting import give, wait
+from caclient.client.why import Diagnosis
 from caclient.dbr import Reading
 from caclient.engine.signals import new_signal
 from caclient.errors import CATimeoutError
@@ -165,7 +166,8 @@ class Updates:
         if not channel.connected:
             raise channel.unready(self._timeout)
         text = f"no update: '{channel.name}' within {self._timeout:g} s{self._excuse}; ask why()"
-        raise CATimeoutError(text, pvname=channel.name, elapsed=self._timeout, phase="request")
+        why = Diagnosis(channel.facts(elapsed=self._timeout, phase="request"))
+        raise CATimeoutError(text, pvname=channel.name, elapsed=self._timeout, phase="request", why=why)
 
     def next(self, timeout: float) -> Reading | None:
         """The next reading, or None if none comes within *timeout* seconds, or after ``close()``."""

@@ -14,6 +14,7 @@ from caclient.client.callbacks import Callbacks
 from caclient.client.monitor import AUTO_MONITOR, Monitor, monitor_of
 from caclient.client.properties import fetch
 from caclient.client.timeout import DEFAULT, Timeout
+from caclient.client.why import Diagnosis
 from caclient.client.writing import WrittenPV
 from caclient.dbr import Reading
 from caclient.dbr.mask import DEFAULT_MASK, MaskLike, event_mask
@@ -156,15 +157,16 @@ class ReadPV(WrittenPV):
         raise channel.unready(0.0) if not channel.connected else self._nothing_yet()
 
     def _nothing_yet(self) -> CAError:
-        return CATimeoutError(
-            f"'{self.pvname}': no value is in memory, and timeout=0 does not wait", pvname=self.pvname
-        )
+        text = f"'{self.pvname}': no value is in memory, and timeout=0 does not wait"
+        why = Diagnosis(self._channel.facts(elapsed=0.0, phase="request"))
+        return CATimeoutError(text, pvname=self.pvname, elapsed=0.0, phase="request", why=why)
 
     def _ask(self, deadline: float, count: int | None = None) -> Reading:
         channel = self._open_channel()
         if count is not None:
             if type(count) is not int or count < 1:
-                raise BadValueError(f"'{self.pvname}': count={count!r}: give how many elements at the most, from 1 on")
+                text = f"'{self.pvname}': count={count!r}: give how many elements at the most, from 1 on"
+                raise BadValueError(text, pvname=self.pvname)
             return get.read_some(channel, deadline, count)
         puts = channel.puts
         if puts == channel.puts_read:
@@ -186,7 +188,8 @@ class ReadPV(WrittenPV):
                 return self._ask(time.monotonic() + limit)
         except CAError as error:
             if last is None:
-                raise NoValueError(str(error), pvname=self.pvname, phase=error.phase, why=error.why) from error
+                known = {"elapsed": error.elapsed, "phase": error.phase, "why": error.why}
+                raise NoValueError(str(error), pvname=self.pvname, **known) from error
         if last is not None:
             return last
         raise NoValueError(

@@ -83,7 +83,8 @@ class WatchedPV(ReadPV):
     ) -> Callable[[Sink], Hold]:
         """What puts a sink on the channel's monitor."""
         if count is not None and (type(count) is not int or count < 1):
-            raise BadValueError(f"'{self.pvname}': count={count!r}: give how many elements at the most, from 1 on")
+            text = f"'{self.pvname}': count={count!r}: give how many elements at the most, from 1 on"
+            raise BadValueError(text, pvname=self.pvname)
         return partial(Hold, self._channel, mask, skip_initial=skip_initial, ends=ends, count=count)
 
     def wait_for(self, condition: Any, *, timeout: float, tolerance: float = 0.0, settle: float = 0.0) -> Reading:
@@ -157,7 +158,7 @@ class WatchedPV(ReadPV):
         deadline = time.monotonic() + limit
         watched = self if readback is None else readback
         if not isinstance(watched, WatchedPV):
-            raise WrongTypeError(f"'{self.pvname}': readback={watched!r}: give a PV")
+            raise WrongTypeError(f"'{self.pvname}': readback={watched!r}: give a PV", pvname=self.pvname)
         checked_settle(settle)
         channel = watched._open_channel()
         self._writable_channel()

@@ -16,7 +16,7 @@ from caclient.client.standing import State as ChannelState
 from caclient.client.tenancy import HeldPV
 from caclient.client.timeout import DEFAULT, Timeout
 from caclient.dbr import ChannelType
-from caclient.dbr.put import Form, put_form
+from caclient.dbr.put import Form, may_be_no_state, put_form
 from caclient.errors import WrongTypeError
 
 
@@ -43,7 +43,7 @@ class WrittenPV(HeldPV):
         :raises ChannelAccessError: the record refused it (only with *wait*; otherwise a refusal is logged).
         """
         if wait is not False and wait is not True:
-            raise WrongTypeError(f"'{self.pvname}': wait={wait!r}: give True or False")
+            raise WrongTypeError(f"'{self.pvname}': wait={wait!r}: give True or False", pvname=self.pvname)
         channel = self._writable_channel()
         deadline = time.monotonic() + self._limit(timeout)
         begun = self._begun
@@ -95,13 +95,13 @@ class WrittenPV(HeldPV):
         return self._begun
 
     def _form(self, value: Any, deadline: float) -> Form:
-        """In which type and count a value is sent; for a state's name the names are fetched until the *deadline*."""
+        """In which type and count a value is sent; for other states than 0 and 1 the names are fetched until then."""
         channel = self._channel
         native = channel.native_type
         if native is None:
             raise channel.unready(time.monotonic() - channel.since)
         control = channel.control
-        if control is None and native == ChannelType.ENUM and isinstance(value, (str, bytes)):
+        if control is None and native == ChannelType.ENUM and may_be_no_state(value):
             if deadline and channel.can_read:
                 control = fetch(channel, deadline)
             else:

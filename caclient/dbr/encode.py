@@ -230,7 +230,8 @@ def _check(layout: Layout, numbers: npt.NDArray[Any], bad: npt.NDArray[np.bool_]
     """Refuse, naming the first of the bad ones, and what the type holds."""
     if bad.any():
         index = int(bad.argmax())
-        raise BadValueError(f"{numbers[index].item()!r} {_unfit(layout, numbers[index].item())} (item {index})")
+        where = f" (item {index})" if len(numbers) > 1 else ""
+        raise BadValueError(f"{numbers[index].item()!r} {_unfit(layout, numbers[index].item())}{where}")
 
 
 def _unfit(layout: Layout, number: float) -> str:

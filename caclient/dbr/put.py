@@ -23,6 +23,8 @@ Form: TypeAlias = "tuple[ChannelType, int, Any]"
 """What is sent: type, number of elements, and the data as ``encode`` takes them."""
 
 _LONGEST: Final = STRING_SIZE - 1
+_MOST_STATES: Final = 16
+"""Names of states that Channel Access can tell."""
 _KINDS: Final = {
     ChannelType.STRING: "text",
     ChannelType.INT: "an int",
@@ -41,6 +43,8 @@ def put_form(name: str, native: ChannelType, count: int, states: tuple[str, ...]
     """
     kind = type(value)
     if kind is float or kind is int:
+        if native == ChannelType.ENUM:
+            _check_index(name, states, value)
         return native, 1, value
     value = _plain(name, value)
     if isinstance(value, (bytes, bytearray)) and (native != ChannelType.CHAR or count == 1):
@@ -48,6 +52,8 @@ def put_form(name: str, native: ChannelType, count: int, states: tuple[str, ...]
     if isinstance(value, str):
         return _text_form(name, native, count, states, value)
     if isinstance(value, Real):
+        if native == ChannelType.ENUM:
+            _check_index(name, states, value)
         return native, 1, value
     return _array_form(name, native, count, states, value)
 
@@ -77,7 +83,7 @@ def _plain(name: str, value: Any) -> Any:
         return np.asarray(value)
     if isinstance(value, Real) or (hasattr(value, "__float__") and not isinstance(value, complex)):
         return float(value)
-    raise WrongTypeError(f"'{name}': {_odd(value)}")
+    raise WrongTypeError(f"'{name}': {_odd(value)}", pvname=name)
 
 
 def _odd(value: Any) -> str:
@@ -101,9 +107,8 @@ def _text_form(name: str, native: ChannelType, count: int, states: tuple[str, ..
         _check_state(name, states, text)
     else:
         if count > 1:
-            raise BadValueError(
-                f"'{name}': {_short(text)} is text, but this is an array of numbers: give a list of them"
-            )
+            wrong = f"'{name}': {_short(text)} is text, but this is an array of numbers: give a list of them"
+            raise BadValueError(wrong, pvname=name)
         _check_number(name, native, text)
     return ChannelType.STRING, 1, text
 
@@ -112,7 +117,7 @@ def _characters(name: str, count: int, text: str) -> Form:
     """Characters for an array of them, with a NUL if there is room."""
     characters = to_bytes(text)
     if len(characters) > count:
-        raise BadValueError(f"'{name}': text of {len(characters)} bytes for {count} characters")
+        raise BadValueError(f"'{name}': text of {len(characters)} bytes for {count} characters", pvname=name)
     if len(characters) < count:
         characters += b"\0"
     return ChannelType.CHAR, len(characters), characters
@@ -121,16 +126,35 @@ def _characters(name: str, count: int, text: str) -> Form:
 def _check_length(name: str, text: str, advice: str) -> None:
     length = len(to_bytes(text))
     if length > _LONGEST:
-        raise BadValueError(f"'{name}': text of {length} bytes, but a string holds {_LONGEST}{advice}")
+        raise BadValueError(f"'{name}': text of {length} bytes, but a string holds {_LONGEST}{advice}", pvname=name)
 
 
 def _check_state(name: str, states: tuple[str, ...], text: str) -> None:
-    if not states or text in states or (text.isdecimal() and text.isascii() and len(text) < 6):
+    if not states or text in states:
         return
+    if text.isdecimal() and text.isascii() and (int(text) < len(states) or len(states) >= _MOST_STATES):
+        return  # the IOC takes a number in a text
     near = difflib.get_close_matches(text.lower(), [state.lower() for state in states], 1, 0.5)
     meant = next((state for state in states if near and state.lower() == near[0]), None)
     hint = "" if meant is None else f"; did you mean {meant!r}?"
-    raise BadValueError(f"{_short(text)} is no state of '{name}' ({', '.join(states)}){hint}")
+    raise BadValueError(f"{_short(text)} is no state of '{name}' ({', '.join(states)}){hint}", pvname=name)
+
+
+def may_be_no_state(value: Any) -> bool:
+    """Whether the names of the states are needed to tell: every enum has a state 0 and a state 1."""
+    return not (type(value) is int and 0 <= value <= 1)
+
+
+def _check_index(name: str, states: tuple[str, ...], number: Any) -> None:
+    """Refuse the number of a state that there cannot be.
+
+    An IOC takes any 16 bits: a bi or bo then says "Illegal_Value" without an alarm. Records have two states or sixteen,
+    of which the last ones may have no name. More than sixteen are a menu's, of which no more names can be had.
+    """
+    most = 2 if len(states) <= 2 else _MOST_STATES
+    if states and len(states) < _MOST_STATES and not 0 <= number < most:
+        named = ", ".join(f"{index} {state}" for index, state in enumerate(states))
+        raise BadValueError(f"{number!r} is no state of '{name}': give one of {named}", pvname=name)
 
 
 def _check_number(name: str, native: ChannelType, text: str) -> None:
@@ -141,7 +165,9 @@ def _check_number(name: str, native: ChannelType, text: str) -> None:
             raise ValueError(word)
         float(int(word, 16)) if word.lower().lstrip("+-").startswith("0x") else float(word or 0)
     except (ValueError, OverflowError):
-        raise BadValueError(f"'{name}': {_short(text)} is no number, but this is {_KINDS[native]}") from None
+        raise BadValueError(
+            f"'{name}': {_short(text)} is no number, but this is {_KINDS[native]}", pvname=name
+        ) from None
 
 
 def _array_form(name: str, native: ChannelType, count: int, states: tuple[str, ...], value: Any) -> Form:
@@ -150,9 +176,9 @@ def _array_form(name: str, native: ChannelType, count: int, states: tuple[str, .
     length = value.size if isinstance(value, np.ndarray) else len(value)
     if length > count:
         holds = "one" if count == 1 else f"{count} of them"
-        raise BadValueError(f"'{name}': {length} elements given, but it holds {holds}")
+        raise BadValueError(f"'{name}': {length} elements given, but it holds {holds}", pvname=name)
     if length == 0 and count == 1:
-        raise BadValueError(f"'{name}': no element given, but it holds one")
+        raise BadValueError(f"'{name}': no element given, but it holds one", pvname=name)
     texts = _texts(value)
     if texts is None:
         if native == ChannelType.STRING:
@@ -173,7 +199,7 @@ def _flat(name: str, value: Any) -> Any:
     try:
         return np.asarray(value).ravel()
     except ValueError:
-        raise BadValueError(f"'{name}': a list of lists of different length is no array") from None
+        raise BadValueError(f"'{name}': a list of lists of different length is no array", pvname=name) from None
 
 
 def _texts(value: Any) -> list[str] | None:

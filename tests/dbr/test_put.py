@@ -120,6 +120,10 @@ def test_arrays(native, value, wanted):
         (ENUM, 1, "moving", "'moving' is no state of 'x' (Idle, Moving, Fault); did you mean 'Moving'?"),
         (ENUM, 1, "Fualt", "did you mean 'Fault'?"),
         (ENUM, 1, "quick", "'quick' is no state of 'x' (Idle, Moving, Fault)"),
+        (ENUM, 1, "7", "'7' is no state of 'x' (Idle, Moving, Fault)"),
+        (ENUM, 1, 16, "16 is no state of 'x': give one of 0 Idle, 1 Moving, 2 Fault"),
+        (ENUM, 1, -1, "-1 is no state of 'x': give one of 0 Idle, 1 Moving, 2 Fault"),
+        (ENUM, 1, np.uint16(16), "16 is no state of 'x'"),
     ],
 )
 def test_refused_with_what_was_given_and_what_can_be(native, count, value, told):
@@ -143,6 +147,18 @@ def test_a_state_is_looked_at_only_where_the_names_are_known():
     with pytest.raises(BadValueError) as raised:
         form(ENUM, "quick", states=STATES)
     assert "did you mean" not in str(raised.value)
+
+
+def test_numbers_of_states():
+    """Two states are a bi's or a bo's; of more than two the last may have no name; more than sixteen are a menu's."""
+    with pytest.raises(BadValueError, match="2 is no state of 'x': give one of 0 Off, 1 On"):
+        form(ENUM, 2, states=("Off", "On"))
+    assert form(ENUM, 1, states=("Off",)) == (ENUM, 1, 1)
+    assert form(ENUM, 15, states=STATES) == (ENUM, 1, 15)
+    assert form(ENUM, 20, states=STATES * 6) == (ENUM, 1, 20)
+    assert form(ENUM, "20", states=STATES * 6) == (STRING, 1, "20")
+    assert form(ENUM, "2", states=STATES) == (STRING, 1, "2")
+    assert form(ENUM, 700) == (ENUM, 1, 700)
 
 
 def test_long_values_are_shown_short():
