@@ -10,10 +10,11 @@ import time
 from typing import Any
 
 from caclient.client.channel import Channel
+from caclient.client.facts import Facts
 from caclient.client.home import Home, Lease
 from caclient.client.standing import ACCESS, State as ChannelState
 from caclient.client.timeout import DEFAULT, Timeout, own, seconds
-from caclient.client.why import Diagnosis, Facts
+from caclient.client.why import Diagnosis
 from caclient.engine.runtime import Runtime
 from caclient.errors import DisconnectedError, ReadOnlyError
 
