@@ -27,9 +27,10 @@ from .errors import (
     ChannelAccessGetFailure,
     complain,
 )
+from .updates import Queue, Wanted
 from .utils import IOENCODING, bytes2str, str2bytes, strjoin
 from .values import packed, unpacked
-from .wire import AccessDeniedError, CAError, ChannelAccessError, Queue, Reading, Wanted, metadata, settle, status_of
+from .wire import AccessDeniedError, CAError, ChannelAccessError, Reading, metadata, settle, status_of
 
 __all__ = ["IOENCODING", "bytes2str", "str2bytes", "strjoin"]
 

@@ -18,8 +18,9 @@ from caclient.engine.signals import await_signal, new_signal
 
 from . import dbr
 from .errors import CASeverityException, ChannelAccessException, complain
+from .updates import Arrivals, Queue
 from .utils import bytes2str, str2bytes
-from .wire import Arrivals, BadName, Context, Note, Queue, Wire
+from .wire import BadName, Context, Note, Wire
 
 _numbers = itertools.count(0x7F0000001000, 0x40)
 _here = threading.local()

@@ -14,9 +14,10 @@ from . import ca, channels, dbr, failures, formats
 from .channels import _CacheItem
 from .errors import ChannelAccessException, complain
 from .formats import fmt_time
+from .updates import Queue, Wanted
 from .utils import bytes2str
 from .values import unpacked
-from .wire import Queue, Reading, Wanted, metadata
+from .wire import Reading, metadata
 
 __all__ = ["PV", "ca", "clear_pvcache", "dbr", "default_pv_class", "fmt_time", "get_pv"]
 
