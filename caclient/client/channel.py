@@ -219,7 +219,7 @@ class Channel(Standing):
 
     def _fails(self, address: Address, refusal: str = "", not_created: str = "") -> None:
         """A server answers for the name, but does not serve it."""
-        self.failing = Failing(address, refusal, not_created, time.monotonic())
+        self.failing = Failing(address, refusal, not_created, time.monotonic(), self.finder.attempts(self)[0])
 
     def circuit_unresponsive(self) -> None:
         """Disconnected as far as users can tell, but the circuit is watched while others are asked."""
@@ -328,7 +328,7 @@ class Channel(Standing):
             ride.part(clear)
         if was_ready:
             self._lose()
-        if self.lost_at is None and self.shape is not None:
+        if self.lost_at is None and self.form is not None:
             self.lost_at = self.since
 
     def _lose(self) -> None:

@@ -25,6 +25,8 @@ ACCESS: Final = {(True, True): "read/write", (True, False): "read-only", (False,
 """What the server allows, by (may read, may write)."""
 _FAILING: Final = 40.0
 """Seconds for which it is told that a server answers for the name but does not serve it."""
+_UNANSWERED: Final = 3
+"""Searches after which a server that has answered before answers no more."""
 
 
 class State(enum.Enum):
@@ -80,6 +82,8 @@ class Failing(NamedTuple):
     not_created: str
     """Why there is no channel."""
     at: float
+    searches: int
+    """Sent by then: if many more stay unanswered, it is not there any more."""
 
 
 class Standing:
@@ -242,7 +246,7 @@ class Standing:
         """What is known of it now: numbers and texts, and quickly."""
         now, address, ride = time.monotonic(), self.address, self.ride
         searches, first = self.finder.attempts(self)
-        shape, second, record_at = self.shape, self.finder.second(self), self.finder.record_at(self)
+        form, second, record_at = self.form, self.finder.second(self), self.finder.record_at(self)
         facts = Facts(self.name, self.finder.surroundings())
         facts.state = self.state.value
         facts.asked = now - (self.since if first is None else first)
@@ -258,11 +262,11 @@ class Standing:
         if self.state in UNDER_WAY:
             facts.answered_by = facts.address
         failing = self.failing
-        if failing is not None and now - failing.at < _FAILING:
+        if failing is not None and now - failing.at < _FAILING and searches - failing.searches < _UNANSWERED:
             facts.answered_by = f"{failing.address[0]}:{failing.address[1]}"
             facts.refusal, facts.not_created = failing.refusal, failing.not_created
-        if shape is not None:
-            facts.native_type, facts.count = shape.native_type.name.lower(), shape.count
+        if form is not None:
+            facts.native_type, facts.count = form[0].name.lower(), form[1]
         if self.state is State.CLOSED or self.runtime.closed:
             facts.closed = self.note or "its context has been closed"
         facts.moves = tuple(
