@@ -101,6 +101,11 @@ MESSAGES: dict[int, str] = {
 UNKNOWN_STATUS = "new CA message number known only by server - see caerr.h"
 
 
+def message(status: Any) -> str:
+    """The text of a status."""
+    return MESSAGES.get(int(status) or 1, UNKNOWN_STATUS)
+
+
 def complain(callback: Any, error: BaseException) -> None:
     """Show on stderr what a callback has raised."""
     stream = sys.stderr

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import ca, channels, dbr, failures, formats
+from . import answers, ca, channels, dbr, failures, formats, writing
 from .channels import _CacheItem
 from .errors import ChannelAccessException, complain
 from .formats import fmt_time
@@ -686,10 +686,10 @@ class PV:
         wanted = count
         if wanted is None and args["count"] != args["nelm"]:
             wanted = args["count"]
-        seconds = ca.default_timeout(count) if timeout is None else timeout
-        reading = ca.read(item, ftype, ca._wanted_count(item, wanted), seconds)
+        seconds = answers.default_timeout(count) if timeout is None else timeout
+        reading = answers.read(item, ftype, answers.wanted_count(item, wanted), seconds)
         if reading is None:
-            ca.timed_out(self.pvname, seconds)
+            answers.timed_out(self.pvname, seconds)
             return None
         found = {**metadata(reading, ftype), "value": unpacked(reading.value, as_numpy and ca.HAS_NUMPY)}
         args = self._args
@@ -724,7 +724,7 @@ class PV:
         return self._vars(self._channel(), timeout, use_time=True)
 
     def _vars(self, item: _CacheItem, timeout: float, **promotion: bool) -> dict[str, Any] | None:
-        found: dict[str, Any] | None = ca._get_vars(item.chid, timeout, **promotion)
+        found: dict[str, Any] | None = answers.get_vars(item.chid, timeout, **promotion)
         if found is not None:
             self._args.update(found)
         if promotion.get("use_ctrl"):
@@ -759,7 +759,7 @@ class PV:
             if use_complete:
                 self._put_complete = False
             told = _Told(self, callback)
-        return ca.put_item(item, value, wait, timeout, told, callback_data, None, self._queue)
+        return writing.put_item(item, value, wait, timeout, told, callback_data, None, self._queue)
 
     @property
     def put_complete(self) -> bool | None:

@@ -1,8 +1,9 @@
-"""Text and bytes, as ``epics.utils`` has them."""
+"""Text and bytes, as ``epics.utils`` has them, and where text goes."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -57,3 +58,12 @@ def strjoin(sep: Any, seq: Iterable[Any]) -> str:
             item = bytes2str(item)
         items.append(item)
     return bytes2str(sep).join(items)
+
+
+def write(msg: str, newline: bool = True, flush: bool = True) -> None:
+    """Write to stdout."""
+    sys.stdout.write(msg)
+    if newline:
+        sys.stdout.write("\n")
+    if flush:
+        sys.stdout.flush()

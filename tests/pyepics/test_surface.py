@@ -126,3 +126,15 @@ def test_a_star_import_gives_the_same_names() -> None:
     program = "from {0} import *; print(sorted(n for n in dir() if not n.startswith('_')))"
     theirs = set(eval(run(program.format("epics"), ""))) - {"version"}
     assert set(eval(run(program.format("caclient.pyepics"), ""))) == theirs
+
+
+def test_what_a_script_sets_in_ca_is_heeded_by_the_calls_of_other_modules() -> None:
+    program = (
+        "import {0} as epics\n"
+        "epics.ca.DEFAULT_CONNECTION_TIMEOUT = 0.0\n"
+        "chid = epics.ca.create_channel('caclient:nobody:has:this')\n"
+        "try:\n    epics.ca.put(chid, 1)\n"
+        "except epics.ca.ChannelAccessException as error:\n    print(error)\n"
+    )
+    said = run(program.format("caclient.pyepics"), "")
+    assert said.strip() == "put() timed out waiting 'caclient:nobody:has:this' to connect (0 seconds)"
