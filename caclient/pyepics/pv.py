@@ -651,8 +651,8 @@ class PV:
             form, ftype = self.form, self.ftype
         else:
             ftype = ca.promote_fieldtype(item.wire.native_type, use_time=form == "time", use_ctrl=form == "ctrl")
-        if with_ctrlvars and self._args["units"] is None:
-            self.get_ctrlvars()
+        if with_ctrlvars:
+            self._getarg("units")  # has value and control information fetched, in the form of the PV
         args = self._args
         cached = args["value"]
         explicit = (
