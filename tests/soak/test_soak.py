@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,14 @@ from tests.soak import fuzz, mixed
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(400),
-    pytest.mark.xfail(reason="issues 9 and 14: what is left when PVs are closed, looks that wait", strict=False),
     pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc"),
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tracker() -> None:
+    """Python's own, which the first spawned process starts and the last one does not end."""
+    resource_tracker.ensure_running()
 
 
 @pytest.mark.interop
@@ -30,5 +36,5 @@ def test_a_thousand_mutated_conversations(tmp_path: Path) -> None:
 def test_a_minute_of_mixed_work(tmp_path: Path) -> None:
     outcome = mixed.run(60.0, tmp_path, restart_every=20.0, sample_every=5.0)
     assert not outcome.wrong, outcome
-    assert outcome.restarts == 2
+    assert outcome.restarts >= 2
     assert outcome.samples[-1].memory - outcome.samples[0].memory < 30_000_000, "\n".join(map(str, outcome.samples))
