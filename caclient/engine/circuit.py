@@ -280,7 +280,12 @@ class Circuit(Sending):
         failed = None
         with self.lock:
             if self.state in (State.OPEN, State.UNRESPONSIVE):
-                self.saying.send(command)
+                try:
+                    self.saying.send(command)
+                except LocalProtocolError:
+                    if self.core.standing.moves:
+                        raise
+                    return  # it was found broken just now, and is about to end
                 failed = self.closing(mode)
         self.closed(failed)
 

@@ -16,6 +16,7 @@ from caclient.errors import DisconnectedError, RemoteProtocolError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.commands import (
     AccessRightsResponse,
+    ClearChannelRequest,
     CreateChanRequest,
     CreateChanResponse,
     EchoRequest,
@@ -217,6 +218,7 @@ def test_on_a_stream_that_was_found_broken_just_now_nothing_is_asked_for(make, l
         with pytest.raises(RemoteProtocolError):
             made.circuit.core.receive(b"\0\xff" + bytes(14))
         made.circuit.create([wanted])
+        made.circuit.dismiss(ClearChannelRequest(1, 2))
 
     on_engine(loop, break_and_create)
     assert wanted.cores == []
