@@ -27,7 +27,8 @@ from caclient.dbr import Reading
 from caclient.dbr.mask import DEFAULT_MASK
 from caclient.dbr.types import LIMITS
 from caclient.engine.lanes import report_error
-from caclient.errors import BadValueError, CAError
+from caclient.errors import CAError, WrongTypeError
+from caclient.settings import shown
 
 _NOTES: Final = 1000
 """Changes of the connection that wait for a callback at the most."""
@@ -486,4 +487,5 @@ class Callbacks:
 def check(name: str, callback: Any) -> None:
     """Refuse what cannot be called."""
     if not callable(callback):
-        raise BadValueError(f"'{name}': {callback!r} is not callable", pvname=name)
+        hint = ": give the function itself, not what it returns" if callback is None else ": give a function"
+        raise WrongTypeError(f"'{name}': {shown(callback)} is not callable{hint}", pvname=name)

@@ -159,7 +159,7 @@ class Context:
 
         Goes on sending while servers take it, for *timeout* seconds at most.
         """
-        self._home.close(timeout)
+        self._home.close(seconds(timeout))
 
     def __enter__(self) -> Self:
         return self

@@ -135,7 +135,10 @@ def restore(
     _check_flag("wait", wait)
     _check_flag("only_changed", only_changed)
     if not isinstance(snap, Mapping):
-        raise WrongTypeError(f"snap={shown(snap)}: give a Snapshot, or a mapping of names to values")
+        raise WrongTypeError(
+            f"snap={shown(snap)}: give a Snapshot, as Snapshot.load() reads it from a file, "
+            "or a mapping of names to values"
+        )
     all_pvs = _pvs(list(snap), context)
     limit = _limit(all_pvs, timeout)
     wanted = dict(zip((pv.pvname for pv in all_pvs), snap.values(), strict=True))

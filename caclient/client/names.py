@@ -39,8 +39,8 @@ _INTERFACES: Final = 30.0
 """Seconds for which the addresses of this machine are known."""
 
 
-_ODD: Final = re.compile(r"^[^.]*\s|[\x00-\x1f\x7f]")
-"""What is in no name; a blank may be behind the dot, in a filter."""
+_ODD: Final = re.compile(r"^[^{]*\s|[\x00-\x1f\x7f]")
+"""What is in no name; a blank may be in a filter, which begins with a brace."""
 
 
 class User(Protocol):
@@ -302,7 +302,10 @@ def check_name(name: object, priority: object, odd: bool = False) -> None:
         other = "PV Access is not spoken here" if scheme.lower() == "pva" else "names have no scheme"
         raise BadValueError(f"{shown(name)} is no PV name: {other}: give {rest!r}")
     if _ODD.search(name) and not odd:
-        raise BadValueError(f"{shown(name)} is no PV name: there is a blank or a control character in it")
+        raise BadValueError(
+            f"{shown(name)} is no PV name: there is a blank or a control character in it; "
+            "for many PVs give a list of names, to caget_many() or connect_all()"
+        )
     message_size(name)  # the engine thread could only log that it does not fit
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 99:
         raise BadValueError(f"'{name}': priority={priority!r}: give a number from 0 to 99", pvname=name)

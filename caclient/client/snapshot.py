@@ -16,7 +16,8 @@ import numpy as np
 from caclient.client.results import Results
 from caclient.dbr import AlarmSeverity, AlarmStatus, ChannelType, ControlInfo, Origin, Reading, TimeStamp
 from caclient.dbr.types import LIMITS
-from caclient.errors import BadValueError, CAError
+from caclient.errors import BadValueError, CAError, WrongTypeError
+from caclient.settings import shown
 
 _FORMAT: Final = 1
 """Of the file: goes up when an older caclient could not read it any more."""
@@ -77,6 +78,8 @@ class Snapshot(Results[Reading]):
 
     def diff(self, other: Mapping[str, Reading]) -> Diff:
         """What differs in value from this to the *other*, which is the newer one."""
+        if not isinstance(other, Mapping):
+            raise WrongTypeError(f"other={shown(other)}: give another Snapshot")
         names = dict.fromkeys((*self, *other))
         pairs = ((name, (self.get(name), other.get(name))) for name in names)
         return Diff({name: pair for name, pair in pairs if differ(*pair)})

@@ -383,7 +383,7 @@ def check_callback(name: str, callback: Any) -> None:
         at.
     """
     if not callable(callback):
-        hint = ": give the function itself, not what it returns" if callback is None else ""
+        hint = ": give the function itself, not what it returns" if callback is None else ": give a function"
         raise WrongTypeError(f"'{name}': {shown(callback)} is not callable{hint}", pvname=name)
     function = getattr(callback, "__func__", callback)
     if not inspect.isfunction(function):

@@ -37,15 +37,16 @@ SECONDS: Final = 5.0
 _ADVICE: Final = "give seconds, as in timeout=2.5; math.inf waits for ever, 0 not at all"
 
 
-def seconds(timeout: Any, name: str = "timeout") -> float:
-    """A timeout as a float of 0 or more, perhaps infinite.
+def seconds(timeout: Any, name: str = "timeout", needed: bool = False) -> float:
+    """A timeout as a float of 0 or more, perhaps infinite; *needed*: there is no default.
 
     :raises BadValueError: if it is none: text, negative, NaN, None (which elsewhere means now this, now that).
     """
     if type(timeout) is float or type(timeout) is int:
         number = float(timeout)
     elif timeout is None:
-        raise WrongTypeError(f"{name}=None: leave it out for the default; {_ADVICE}")
+        default = "" if needed else "leave it out for the default; "
+        raise WrongTypeError(f"{name}=None: {default}{_ADVICE}")
     elif isinstance(timeout, bool) or not isinstance(timeout, Real):
         raise WrongTypeError(f"{name}={shown(timeout)}: {_ADVICE}")
     else:

@@ -96,7 +96,7 @@ class WatchedPV(ReadPV):
         :param settle: seconds for which it has to stay so.
         :raises CATimeoutError: it has not become so, which a fresh read at the end has confirmed; or not connected.
         """
-        limit = seconds(timeout)
+        limit = seconds(timeout, needed=True)
         started = time.monotonic()
         checked_tolerance(tolerance)
         checked_settle(settle)
@@ -131,7 +131,7 @@ class WatchedPV(ReadPV):
         :param timeout: seconds from the end of the block.
         :raises CATimeoutError: at the end, if it did not come; at the beginning, if there is no connection.
         """
-        limit = seconds(timeout)
+        limit = seconds(timeout, needed=True)
         checked_tolerance(tolerance)
         return Expectation(self._open_channel(), self, condition, tolerance, limit, self._limit(DEFAULT))
 
@@ -154,7 +154,7 @@ class WatchedPV(ReadPV):
         :param settle: seconds for which it has to stay so.
         :raises CATimeoutError: not completed, or not so, within *timeout* seconds.
         """
-        limit = seconds(timeout)
+        limit = seconds(timeout, needed=True)
         deadline = time.monotonic() + limit
         watched = self if readback is None else readback
         if not isinstance(watched, WatchedPV):

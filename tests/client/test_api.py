@@ -16,12 +16,19 @@ from caclient import (
     Context,
     WrongTypeError,
     caget,
+    caget_many,
     cainfo,
     camonitor,
     caput,
+    caput_many,
     close_all,
+    connect_all,
+    default_context,
+    live,
     on_callback_error,
+    restore,
     set_default_context,
+    snapshot,
     subscriptions,
     using,
     why,
@@ -214,6 +221,48 @@ MISTAKES = {
     "addresses with a comma": (lambda: Context(addr_list="a,b"), "separate addresses by blanks"),
     "addresses as config": (lambda: Context("10.0.0.1"), "addresses go to addr_list="),
     "a context": (lambda: caget("x", context=Config()), "give a Context, or leave it out"),
+    "a list of names as text": (lambda: connect_all("x array"), "for many PVs give a list of names"),
+    "names with a comma between": (lambda: caget_many("x, array"), "for many PVs give a list of names"),
+    "a blank behind the dot": (lambda: PV("x.VAL VAL"), "there is a blank"),
+    "numbers as names": (lambda: connect_all([1]), "1 is no PV and no name"),
+    "a number of names": (lambda: connect_all(5), "pvs=5: give a name, a PV, or a list of them"),
+    "None as names": (lambda: caget_many(None), "pvs=None: give a name, a PV, or a list of them"),
+    "bytes as name": (lambda: PV(b"x"), "b'x' is no PV name: give text"),
+    "too few values": (lambda: caput_many(["x", "array"], [1]), "2 PVs, but 1 values: give one for each"),
+    "wait as in pyepics": (lambda: caput_many(["x"], 1, wait="all"), "wait='all': give True or False"),
+    "no values": (lambda: caput_many(["x"]), "takes names and values, or a mapping of names to values"),
+    "wait as a number": (lambda: PV("x").put(1, wait=1), "wait=1: give True or False"),
+    "add_callback of a result": (lambda: PV("x").add_callback(None), "the function itself, not what it returns"),
+    "add_callback of a number": (lambda: PV("x").add_callback(5), "5 is not callable: give a function"),
+    "a callback as text": (lambda: PV("x", callback="f"), "'f' is not callable: give a function"),
+    "a connection callback": (lambda: PV("x", connection_callback=5), "5 is not callable: give a function"),
+    "auto_monitor as text": (lambda: PV("x", auto_monitor="yes"), "give Mask.VALUE | Mask.ALARM"),
+    "no mask": (lambda: PV("x").subscribe(print, mask=None), "give Mask.VALUE | Mask.ALARM"),
+    "a rate as text": (lambda: PV("x").subscribe(print, max_rate="10"), "give how many calls a second"),
+    "a truth value as timeout": (lambda: caget("x", timeout=True), "timeout=True: give seconds"),
+    "no timeout where one is needed": (lambda: PV("x").wait_for(1, timeout=None), "timeout=None: give seconds"),
+    "a negative count": (lambda: caget("array", count=-1), "count=-1: give how many elements"),
+    "nothing to wait for": (lambda: PV("x").wait_for(None, timeout=1), "give a value, a state's name, or a function"),
+    "a negative settling": (lambda: PV("x").wait_for(1, timeout=1, settle=-1), "settle=-1: give seconds, 0 or more"),
+    "a state waited for": (lambda: PV("state").wait_for("moving", timeout=1), "did you mean 'Moving'?"),
+    "expect with text": (lambda: PV("x").expect(1, timeout="1"), "timeout='1': give seconds"),
+    "a name as readback": (lambda: PV("x").put_and_wait(1, timeout=1, readback="x"), "readback='x': give a PV"),
+    "a state of two": (lambda: caput("state", 7), "7 is no state of 'state': give one of 0 Idle, 1 Moving"),
+    "a state of two, waiting": (lambda: caput("state", 7, wait=True), "give one of 0 Idle, 1 Moving"),
+    "half a state": (lambda: caput("state", 1.5), "1.5 is no whole number"),
+    "a PV as value": (lambda: caput("x", PV("array")), "is no value: give a number, text, or a list"),
+    "a mapping as value": (lambda: caput("x", {"y": 1}), "to put many PVs, give it to caput_many()"),
+    "a set as value": (lambda: caput("array", {1, 2}), "give list(...) of it"),
+    "a file to restore": (lambda: restore("snap.json"), "give a Snapshot, as Snapshot.load() reads it"),
+    "names to restore": (lambda: restore(["x"]), "or a mapping of names to values"),
+    "a difference to a number": (lambda: snapshot("x").diff(5), "other=5: give another Snapshot"),
+    "a port as text": (lambda: Context(server_port="5064"), "server_port='5064': give a port number"),
+    "a truth value as text": (lambda: Context(auto_addr_list="NO"), "auto_addr_list='NO': give True or False"),
+    "bytes of a queue": (lambda: Context(queue_bytes="lots"), "give a positive number of bytes"),
+    "closing by text": (lambda: default_context().close(timeout="1"), "timeout='1': give seconds"),
+    "why of a list": (lambda: why(["x"]), "for many use caget_many()"),
+    "no PV to look at": (lambda: live(), "give at least one PV to look at"),
+    "no rate of drawing": (lambda: live("x", rate=0), "rate=0: give drawings a second"),
     "nothing to use": (lambda: set_default_context(7), "give a Context, or None"),
 }
 
@@ -229,3 +278,22 @@ def test_what_is_meant_wrong_is_told_what_to_give(ioc, mistake):
     assert advice in text
     assert "\n" not in text
     assert not {"lane", "kernel", "ioid", "cannot be said"} & set(text.split())
+
+
+UNFIT = {
+    "PV.get() takes 1 positional argument": lambda: PV("x").get(5),
+    "PV.read() takes 1 positional argument": lambda: PV("x").read(5),
+    "PV.put() takes 2 positional arguments": lambda: PV("x").put(1, True),
+    "PV.wait_for() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").wait_for(1),
+    "PV.expect() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").expect(1),
+    "PV.put_and_wait() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").put_and_wait(1),
+    "PV.subscribe() missing 1 required positional argument: 'callback'": lambda: PV("x").subscribe(),
+    "caget() takes 1 positional argument": lambda: caget("x", 5),
+}
+
+
+@pytest.mark.parametrize("text", UNFIT)
+def test_calls_that_do_not_fit_are_named_as_users_name_them(ioc, text):
+    with pytest.raises(TypeError) as raised:
+        UNFIT[text]()
+    assert text in str(raised.value)
