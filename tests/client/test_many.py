@@ -140,7 +140,7 @@ def test_some_cannot_be_put(context):
         (lambda c: caget_many(["x"], progress="yes", context=c), "progress='yes': give True, False"),
         (lambda c: connect_all(7, context=c), "pvs=7: give a name, a PV, or a list of them"),
         (lambda c: connect_all([7], context=c), "7 is no PV and no name"),
-        (lambda c: restore(["x"], context=c), "give a Snapshot, or a mapping of names to values"),
+        (lambda c: restore(["x"], context=c), "or a mapping of names to values"),
     ],
 )
 def test_wrong_calls_are_told_what_to_give(context, call, told):
