@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import html
+import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Protocol, overload
+from typing import Any, Final, Protocol, overload
 
 from typing_extensions import Self
 
@@ -14,7 +16,13 @@ from caclient.client.channel import Channel
 from caclient.client.home import Home
 from caclient.client.monitor import Monitor
 from caclient.client.subscription import Calls
+from caclient.client.waiting import give, wait
 from caclient.engine.lanes import named
+from caclient.engine.runtime import Runtime
+from caclient.engine.signals import new_signal
+
+_FILED: Final = 1.0
+"""Seconds that what has just begun may take to be listed."""
 
 
 class Living(Protocol):
@@ -175,14 +183,25 @@ class Subscriptions(Sequence[Any]):
 
 
 def subscriptions_of(homes: Iterable[Home], iterators: bool = False) -> Subscriptions:
-    """What lives in these homes; *iterators*: these too, though their user alone holds them. *Any thread.*"""
+    """What lives in these homes; *iterators*: these too, though their user alone holds them. *Any thread.*
+
+    What has just begun is on its way to its monitor: it is waited for, a second at the most.
+    """
+    open_homes = [home for home in homes if not home.runtime.closed]
+    for home in open_homes:
+        _await_filed(home.runtime)
     return Subscriptions(
-        living
-        for home in homes
-        if not home.runtime.closed
-        for channel in home.names.all()
-        for living in _living(channel, iterators)
+        living for home in open_homes for channel in home.names.all() for living in _living(channel, iterators)
     )
+
+
+def _await_filed(runtime: Runtime) -> None:
+    """Wait until the engine has made the calls that are filed; not where it is this thread, or there is none yet."""
+    if runtime.asleep or threading.current_thread() is runtime.loop.thread:
+        return
+    done = new_signal()
+    runtime.loop.call_soon(give, done)
+    wait(runtime, done, time.monotonic() + _FILED)
 
 
 def _living(channel: Channel, iterators: bool) -> Iterator[Any]:

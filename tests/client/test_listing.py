@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 
-from caclient import Subscriptions
+from caclient import Subscriptions, close_all, subscriptions, using
 from caclient.client.listing import subscriptions_of
 from caclient.ioc import Record
 from tests.recorder import Recorder
@@ -49,3 +50,19 @@ def test_iterators_only_where_they_are_asked_for(serve):
         assert (iterating.pvname, iterating.pending, iterating.dropped) == ("x", 0, 0)
         iterating.close()
         assert list(updates) == []
+
+
+def test_what_has_just_begun_is_listed_and_ended(serve):
+    """It is filed for an engine that is busy with something else."""
+    _, context = serve(Record("x", 1.0))
+    pv, never = context.pv("x"), threading.Event()
+    assert pv.wait_for_connection(10)
+    with using(context):
+        context._home.runtime.loop.call_soon(never.wait, 0.2)
+        begun = pv.subscribe(lambda reading: None)
+        assert begun in list(subscriptions())
+        context._home.runtime.loop.call_soon(never.wait, 0.2)
+        late = pv.subscribe(lambda reading: None)
+        close_all()
+    assert begun.closed
+    assert late.closed
