@@ -39,6 +39,8 @@ class State(enum.Enum):
     UNRESPONSIVE = "unresponsive"
     CLOSED = "closed"
 
+    __hash__ = object.__hash__  # each is itself only; Enum's own is Python code, and a channel's way is looked up often
+
 
 UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
 """States in which a server that has answered is tried."""

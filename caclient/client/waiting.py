@@ -38,7 +38,8 @@ class Latch:
         """One has come. *Any thread.*"""
         left = self._left
         left.pop()  # one step in C, so no two take the same: a lock here could be held by whom a finalizer interrupts
-        give(self._first)
+        if self._first.locked():
+            give(self._first)
         if not left:
             give(self._all)
 

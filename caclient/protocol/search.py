@@ -131,8 +131,11 @@ class SearchSchedule:
         message = search_message(name, cid, self._room)
         if cid in self._names:
             self.remove(cid)
-        self._names[cid] = SearchName(cid, name, message)
-        self.again(cid, now, delay, host)
+        self._names[cid] = entry = SearchName(cid, name, message)
+        if host or delay > 0.0:
+            self.again(cid, now, delay, host)
+        else:
+            self._ask_afresh(entry, now)
 
     def asks_for(self, cid: int) -> bool:
         """Whether an answer is wanted: it is here, waits for no delay, and nobody has answered since it was asked."""
@@ -337,6 +340,8 @@ def message_size(name: str, room: int = MAX_DATAGRAM - HEADER_SIZE) -> int:
 
     :raises BadValueError: if the name is empty, or no datagram can hold it.
     """
+    if name.isascii() and 0 < len(name) < room - HEADER_SIZE - 8 and name[0] != "\0":
+        return HEADER_SIZE + (len(name) + 8 & ~7)
     return len(search_message(name, 0, room))
 
 

@@ -25,6 +25,7 @@ from caclient.protocol.search import (
     SWEEP_ABOVE,
     Attempts,
     SearchSchedule,
+    message_size,
     search_message,
 )
 
@@ -195,6 +196,16 @@ class TestOneName:
     @given(st.text(min_size=1, max_size=60).filter(lambda name: "\0" not in name), st.integers(0, 2**32 - 1))
     def test_is_asked_for_as_the_command_would(self, name, cid):
         assert search_message(name, cid) == SearchRequest(name, cid).to_bytes()
+
+    @given(st.text(max_size=60) | st.integers(950, 1000).map("x".__mul__))
+    def test_the_size_is_that_of_the_message(self, name):
+        try:
+            size_of_message = len(search_message(name, 1))
+        except BadValueError:
+            with pytest.raises(BadValueError, match="name"):
+                message_size(name)
+        else:
+            assert message_size(name) == size_of_message
 
     def test_jitter_differs(self):
         moments = set()
