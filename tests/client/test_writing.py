@@ -63,7 +63,7 @@ def test_text_in_a_char_array(pv_of):
         ("long", 2.5, "2.5 is no whole number, as LONG holds"),
         ("long", None, "None is no value"),
         ("enum", None, "None is no value"),
-        ("enum", -1, "-1 is out of the range of ENUM, 0 to 65535"),
+        ("enum", -1, "-1 is no state of 'enum': give one of 0 Idle, 1 Moving, 2 Done"),
         ("string", None, "'string': None is no value"),
         ("string", "x" * 40, r"text of 40 bytes, but a string holds 39: put it to 'string\.VAL\$'"),
         ("string", "a\0b", "NUL"),
@@ -85,22 +85,27 @@ def test_what_cannot_be_said_is_refused_before_a_byte_leaves(pv_of, name, value,
     assert pv_of.ioc[name].snapshot is before
 
 
-def test_a_value_that_the_record_refuses(pv_of):
-    pv = pv_of("enum")
-    with pytest.raises(ChannelAccessError, match="'enum': ECA_PUTFAIL") as caught:
-        pv.put("77", wait=True)
+def refusing(record, value):
+    raise ValueError(f"{record} takes no {value}")
+
+
+def test_a_value_that_the_record_refuses(serve):
+    _, context = serve(Record("x", 1.0, on_put=refusing))
+    with pytest.raises(ChannelAccessError, match="'x': ECA_PUTFAIL") as caught:
+        context.pv("x").put(7, wait=True)
     assert caught.value.status.name == "ECA_PUTFAIL"
 
 
-def test_a_refusal_that_nobody_waits_for_is_logged(pv_of, caplog):
-    pv = pv_of("enum")
-    pv.put("77")
+def test_a_refusal_that_nobody_waits_for_is_logged(serve, caplog):
+    _, context = serve(Record("x", 1.0, on_put=refusing))
+    pv = context.pv("x")
+    pv.put(7)
     fresh(pv)
-    engine_idle(pv_of.context)
+    engine_idle(context)
     logged = Recorder()
-    pv_of.context._home.runtime.log.push(logged, None)
+    context._home.runtime.log.push(logged, None)
     logged.wait(1)
-    assert "'enum': a put was refused by the server: ECA_PUTFAIL" in caplog.text
+    assert "'x': a put was refused by the server: ECA_PUTFAIL" in caplog.text
 
 
 def test_put_waits_for_the_record(serve):

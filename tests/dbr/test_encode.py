@@ -142,7 +142,7 @@ def test_integer_range(data_type, low, high):
     for value in (low - 1, high + 1, low - 1.0, high + 0.5, math.nan, math.inf):
         with pytest.raises(
             BadValueError,
-            match=rf" (is out of the range of|is no whole number, as|is too large for) {name}.* \(item 0\)$",
+            match=rf" (is out of the range of|is no whole number, as|is too large for) {name}[^(]*$",
         ):
             encode(data_type, None, value)
         with pytest.raises(
@@ -161,7 +161,7 @@ def test_floats_that_overflow_are_refused_but_infinity_is_a_value():
     assert encode(2, None, math.inf)[0][:4] == struct.pack(">f", math.inf)
     assert encode(2, None, [math.nan, 1.0])[1] == 2
     for value in (1e300, [1.0, 1e300][1:], np.array([1e300])):
-        with pytest.raises(BadValueError, match=r"1e\+300 is too large for FLOAT \(item 0\)"):
+        with pytest.raises(BadValueError, match=r"1e\+300 is too large for FLOAT$"):
             encode(2, None, value)
 
 
