@@ -87,7 +87,7 @@ def _element(value: Any, native: str) -> str:
 def _elements(value: Any, count: int, native: str) -> str:
     if value is None:
         return "[unknown,....]"
-    values = value[:_FEW] if hasattr(value, "__len__") else [value]
+    values = value[: min(_FEW, count)] if hasattr(value, "__len__") else [value]
     return f"[{','.join(_element(one, native) for one in values)}{',....' if count > _MANY else ''}]"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -51,7 +53,12 @@ def put_item(
         else:
             completion = Completion(item, callback, callback_data)
             sent = wire.begin_send(ftype, count, data, queue or item.own().queue, completion)
-            done = not wait or sent.over(timeout)
+            done = True
+            if wait:
+                deadline = time.monotonic() + timeout
+                done = sent.over(timeout)
+                if done:
+                    completion.before(deadline)
     except AccessDeniedError:
         raise CASeverityException("put", MESSAGES[376]) from None
     except ChannelAccessError as error:
@@ -68,15 +75,31 @@ def _too_slow(item: _CacheItem, timeout: float) -> int:
 class Completion:
     """Tells a put's callback that it is over, also when the server has gone."""
 
-    __slots__ = ("callback", "data", "item")
+    __slots__ = ("callback", "data", "item", "turn")
 
     def __init__(self, item: _CacheItem, callback: Callable[..., Any] | None, data: Any) -> None:
         self.item = item
         self.callback = callback
         self.data = data
+        self.turn = threading.Lock()
 
     def __call__(self, _sent: Any) -> None:
-        callback = self.callback
+        if self.turn.acquire(blocking=False):  # or else who waited is at it
+            try:
+                self._tell()
+            finally:
+                self.turn.release()
+
+    def before(self, deadline: float) -> None:
+        """For who has waited: tell at once, also from a callback, or wait until that has been done."""
+        if self.turn.acquire(timeout=max(deadline - time.monotonic(), 0.0)):
+            try:
+                self._tell()
+            finally:
+                self.turn.release()
+
+    def _tell(self) -> None:
+        callback, self.callback = self.callback, None
         if callback is None:
             return
         data = self.data if isinstance(self.data, dict) else {"data": self.data}
