@@ -31,6 +31,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Final, Protocol
 
+from caclient.engine.appetite import Appetite
 from caclient.engine.batches import Batches
 from caclient.engine.hold import held
 from caclient.engine.loop import Loop
@@ -43,10 +44,6 @@ from caclient.errors import RemoteProtocolError
 from caclient.protocol.command import Command
 from caclient.protocol.runs import MixedRun
 
-_CHUNK: Final = 65_536
-"""Bytes read at a time: no more, for larger buffers are mapped anew by the C library, which takes as long as a read."""
-_FLOOD: Final = 262_144
-"""Bytes read at a time while so much comes; also what one circuit may take before the next has its turn."""
 _SLICE: Final = 1024 * 1024
 """Bytes of a large payload taken at a time."""
 _LEAD: Final = 0.1
@@ -115,7 +112,7 @@ class Reader:
         self._batches = batches
         self._sock: socket.socket | None = None
         self._descriptor = -1
-        self._appetite = _CHUNK
+        self._appetite = Appetite()
         self._reading = False
         self._undelivered: deque[Any] = deque()
         self._delivering: Any = None
@@ -404,11 +401,11 @@ class Reader:
         self._reading = True
         core = self._way.core
         space = core.receive_buffer()
+        asked = time.monotonic()
         try:
             if space is None:
-                data = sock.recv(self._appetite)
+                data = sock.recv(self._appetite.bytes)
                 count = len(data)
-                self._appetite = _FLOOD if count >= _CHUNK else _CHUNK
             else:
                 count = sock.recv_into(space[:_SLICE])
         except (BlockingIOError, InterruptedError):
@@ -423,13 +420,16 @@ class Reader:
         self.bytes_in += count
         self._way.heard_at = now = time.monotonic()
         self._on_heard(now)
-        try:
-            with self._way.lock:
-                items = core.receive(data) if space is None else core.received(count)
-        except RemoteProtocolError as error:
-            self._deliver(error.heard)
-            return self._over(f"protocol error: {error}", reset=True)
-        self._deliver(self.relay.take(items))
+        portions = (count,) if space is not None else self._appetite.portions(data, now - asked)
+        understand: Callable[[Any], list[Any]] = core.receive if space is None else core.received
+        for portion in portions:
+            try:
+                with self._way.lock:
+                    items = understand(portion)
+            except RemoteProtocolError as error:
+                self._deliver(error.heard)
+                return self._over(f"protocol error: {error}", reset=True)
+            self._deliver(self.relay.take(items))
         self.relay.start()
         self._reading = False
         if self._way.waits:

@@ -309,6 +309,11 @@ def get(circuit, seconds=PATIENCE):
     return asker
 
 
+def subscribe(circuit, channel, owner):
+    with circuit.sending() as core:
+        return core.subscribe(channel, LONG, 1, 5, owner)
+
+
 def answer(peer, value=42):
     request = peer.hear(ReadNotifyRequest)
     peer.say(ReadNotifyResponse(value, request.data_type, 1, NORMAL, request.ioid))

@@ -27,18 +27,7 @@ from caclient.protocol.commands import (
     VersionRequest,
     VersionResponse,
 )
-from tests.engine.peers import (
-    LONG,
-    PATIENCE,
-    Asker,
-    Sink,
-    get,
-    in_thread,
-    on_engine,
-    settle,
-    soon,
-    until,
-)
+from tests.engine.peers import LONG, PATIENCE, Asker, Sink, get, in_thread, on_engine, settle, soon, until
 
 
 def test_the_greeting_goes_first(any_poller, make, peer):
@@ -270,11 +259,6 @@ def test_a_platform_without_poll_leads_nobody(make, peer, monkeypatch):
         asker = Asker()
         made.circuit.exchange(ReadNotifyRequest(LONG, 1, 101, 0), asker, soon())
         assert asker.reply.data[0] == 42
-
-
-def subscribe(circuit, channel, owner):
-    with circuit.sending() as core:
-        return core.subscribe(channel, LONG, 1, 5, owner)
 
 
 def test_too_many_updates_are_paused_and_resumed(up, peer, monkeypatch):

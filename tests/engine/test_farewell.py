@@ -17,22 +17,7 @@ from caclient.protocol.commands import (
     ReadNotifyRequest,
     WriteRequest,
 )
-from tests.engine.peers import (
-    CHAR,
-    LONG,
-    MIB,
-    NORMAL,
-    PATIENCE,
-    Sink,
-    get,
-    in_thread,
-    on_engine,
-)
-
-
-def subscribe(circuit, channel, owner):
-    with circuit.sending() as core:
-        return core.subscribe(channel, LONG, 1, 5, owner)
+from tests.engine.peers import CHAR, LONG, MIB, NORMAL, PATIENCE, Sink, get, in_thread, on_engine, subscribe
 
 
 def finish(made, seconds=PATIENCE):

@@ -42,6 +42,7 @@ from tests.engine.peers import (
     on_engine,
     read,
     soon,
+    subscribe,
     until,
     usable,
 )
@@ -129,11 +130,6 @@ def test_what_the_core_forbids_leaves_the_circuit_usable(up, peer):
     result = in_thread(get, up.circuit)
     answer(peer)
     assert result().done
-
-
-def subscribe(circuit, channel, owner):
-    with circuit.sending() as core:
-        return core.subscribe(channel, LONG, 1, 5, owner)
 
 
 def test_updates_go_to_who_asked(any_poller, up, peer, loop):
