@@ -167,6 +167,17 @@ CASES: tuple[Case, ...] = (
     *_in_turn(10_000),
     *_paced(1_000),
     Case(
+        "busy",
+        "paced_beside_sorts",
+        Task(100, seconds=4),
+        Task(20, seconds=1),
+        (
+            Row("busy_updates", "100 PVs at 100 Hz beside sorts of 70 ms: delivered", "updates", "/s", HIGHER),
+            Row("busy_p50", "100 PVs at 100 Hz beside sorts of 70 ms: latency, median", "p50", "ms", LOWER),
+        ),
+        ("flood",),
+    ),
+    Case(
         "waveform_get",
         "waveform_get",
         Task(calls=30),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import os
+import random
 import resource
 import threading
 import time
@@ -120,12 +121,20 @@ def memory_each(count: int, before: int) -> Numbers:
     return {"kB": (resident() - before) / count / 1000}
 
 
-def lateness(late: list[float], seconds: float) -> Numbers:
+def sort(seconds: float) -> None:
+    """Sort lists, each for some 70 ms in which no other thread has the interpreter."""
+    numbers = [random.random() for _ in range(200_000)]
+    end = clock() + seconds
+    while clock() < end:
+        sorted(numbers)
+
+
+def lateness(late: list[float], seconds: float, meanwhile: Callable[[float], None] = time.sleep) -> Numbers:
     """CPU in per cent of one core, how late (ms) updates are, how many a second; callbacks fill `late` (seconds)."""
     time.sleep(0.5)
     late.clear()
     start, cpu = clock(), time.process_time()
-    time.sleep(seconds)
+    meanwhile(seconds)
     spent, busy = clock() - start, time.process_time() - cpu
     taken = late[:]
     check(len(taken) > 0, f"no update came in {spent:.1f} s")

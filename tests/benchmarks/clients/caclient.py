@@ -146,14 +146,18 @@ def paced(task: Task) -> Numbers:
     return _late(names.paced(task.pvs), task)
 
 
-def _late(pvnames: list[str], task: Task) -> Numbers:
+def paced_beside_sorts(task: Task) -> Numbers:
+    return _late(names.paced(task.pvs), task, measure.sort)
+
+
+def _late(pvnames: list[str], task: Task, meanwhile: Callable[[float], None] = time.sleep) -> Numbers:
     late: list[float] = []
 
     def on_update(reading: Reading) -> None:
         late.append(time.time() - reading.timestamp)  # type: ignore[operator]
 
     kept = _subscribed(pvnames, on_update)
-    return {**measure.lateness(late, task.seconds), **_dropped(kept)}
+    return {**measure.lateness(late, task.seconds, meanwhile), **_dropped(kept)}
 
 
 def paced_keywords(task: Task) -> Numbers:

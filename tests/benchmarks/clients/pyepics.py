@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import epics
@@ -127,17 +128,21 @@ def paced(task: Task) -> Numbers:
     return _late(names.paced(task.pvs), task)
 
 
+def paced_beside_sorts(task: Task) -> Numbers:
+    return _late(names.paced(task.pvs), task, measure.sort)
+
+
 paced_keywords = paced
 
 
-def _late(pvnames: list[str], task: Task) -> Numbers:
+def _late(pvnames: list[str], task: Task, meanwhile: Callable[[float], None] = time.sleep) -> Numbers:
     late: list[float] = []
 
     def on_update(timestamp: float = 0.0, **_others: Any) -> None:
         late.append(time.time() - timestamp)
 
     kept = [epics.PV(name, callback=on_update, auto_monitor=True) for name in pvnames]
-    return {**measure.lateness(late, task.seconds), "pvs": len(kept)}
+    return {**measure.lateness(late, task.seconds, meanwhile), "pvs": len(kept)}
 
 
 def ticks_beside_camera(task: Task) -> Numbers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from repics import ca
@@ -122,14 +123,18 @@ def paced(task: Task) -> Numbers:
     return _late(names.paced(task.pvs), task)
 
 
-def _late(pvnames: list[str], task: Task) -> Numbers:
+def paced_beside_sorts(task: Task) -> Numbers:
+    return _late(names.paced(task.pvs), task, measure.sort)
+
+
+def _late(pvnames: list[str], task: Task, meanwhile: Callable[[float], None] = time.sleep) -> Numbers:
     late: list[float] = []
 
     def on_update(value: Any) -> None:
         late.append(time.time() - value.timestamp)
 
     kept = _monitors(pvnames, on_update)
-    return {**measure.lateness(late, task.seconds), "pvs": len(kept)}
+    return {**measure.lateness(late, task.seconds, meanwhile), "pvs": len(kept)}
 
 
 def ticks_beside_camera(task: Task) -> Numbers:
