@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "caclient"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 MAY_PRINT = ("cli/", "ioc_examples/", "repeater.py", "protocol/diagrams.py")
+MOST_LINES = 520
 ALLOWED_PACKAGES = {"caclient", "numpy", "typing_extensions", "ifaddr"}
 
 # Each module is the first one imported in a child of its own, forked from an interpreter that has seen the packages
@@ -124,6 +125,11 @@ def test_floors_hold() -> None:
     ]
     done = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_name)
+def test_a_module_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 
 def test_installed_version_is_the_stated_one() -> None:

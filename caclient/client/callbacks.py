@@ -26,6 +26,7 @@ from caclient.client.subscription import Calls, Hold
 from caclient.dbr import Reading
 from caclient.dbr.mask import DEFAULT_MASK
 from caclient.dbr.types import LIMITS
+from caclient.engine.circuit import Circuit
 from caclient.engine.lanes import report_error
 from caclient.errors import CAError, WrongTypeError
 from caclient.settings import shown
@@ -114,15 +115,28 @@ class Events(Calls):
         elif now - self._marked > _TICK:
             self._marked = now
             self._items.append(now)
-        if now - self._reached > _BEHIND and self._paused is None and (ride := self._channel.ride) is not None:
-            self._paused = ride.circuit
-            ride.circuit.pause_updates()
+        if now - self._reached > _BEHIND and (ride := self._channel.ride) is not None:
+            self._fall_behind(ride.circuit)
+
+    def _fall_behind(self, circuit: Circuit) -> None:
+        if self._paused is circuit:
+            return
+        self._catch_up()  # the PV was served by another one before
+        self._paused = circuit
+        circuit.pause_updates(self)
+        if self.stopped:  # meanwhile
+            self._catch_up()
+
+    def stop(self) -> None:
+        """Call no more, forget what waits, and hold nobody's updates back for it. *Any thread.*"""
+        super().stop()
+        self._catch_up()
 
     def _catch_up(self) -> None:
-        """All is delivered: let updates flow again. *The worker.*"""
+        """All is delivered: let updates flow again. *Any thread.*"""
         circuit, self._paused = self._paused, None
         if circuit is not None:
-            circuit.resume_updates()
+            circuit.resume_updates(self)
 
     def _oldest(self) -> Any:
         """Take the oldest reading out, to be dropped; the notes ahead of it stay. None if there is none."""

@@ -196,10 +196,14 @@ class Feed:
             weight += _weight(item)
         return weight
 
-    def halve(self) -> None:
-        """Drop the oldest half of what waits, and count it: all feeds together exceed their budget."""
-        for _ in range((len(self._items) + 1) // 2):
-            self._halved += _count(self._oldest())
+    def halve(self) -> int:
+        """Drop the older half of what waits, but never the newest, and count it; how many bytes those were."""
+        freed = 0
+        for _ in range(len(self._items) // 2):
+            oldest = self._oldest()
+            freed += _weight(oldest)
+            self._halved += _count(oldest)
+        return freed
 
     def clear(self) -> None:
         """Forget what waits."""
@@ -214,6 +218,11 @@ class Cut:
     def __init__(self, sink: Sink, count: int) -> None:
         self._sink = sink
         self._count = count
+
+    @property
+    def feed(self) -> Sink:
+        """Where it ends up."""
+        return self._sink
 
     def one(self, reading: Reading, size: int = 0) -> None:
         """A reading; *size*: the bytes of its array."""

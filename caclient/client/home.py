@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from caclient.client.budget import Budget
 from caclient.client.facts import Destination, Surroundings
 from caclient.client.names import Names
 from caclient.config import Config
@@ -64,6 +65,8 @@ class Home:
             raise _limit(error) from error
         self.pool = Pool(self.runtime, config, self._unowned, self._circuit_gone)
         self.names = Names(self.runtime, self.pool, self.surroundings)
+        self.budget = Budget(settings.queue_bytes, self.names.all)
+        self.runtime.intake.look = self.budget.look
         self._waking = threading.RLock()
         self._on_over = on_over
         self._over = new_signal()
@@ -207,6 +210,7 @@ class Home:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
         self._waking = threading.RLock()
         self._over = new_signal()
+        self.budget.orphan()
         if not self.runtime.closed:
             self.searches.abandon()
             self.repeater.abandon()

@@ -26,12 +26,13 @@ from typing import Any, Final, Protocol
 from caclient.engine.batches import Batches
 from caclient.engine.creations import CreationWatch
 from caclient.engine.farewell import Farewell
+from caclient.engine.intake import Intake
 from caclient.engine.loop import Loop, Timer
 from caclient.engine.outbox import Outbox
 from caclient.engine.poller import READ, WRITE
-from caclient.engine.reader import Reader, errno_name
+from caclient.engine.reader import Reader
 from caclient.engine.sending import AT_ONCE, LATER, Sending
-from caclient.engine.sockets import Address, tcp_socket
+from caclient.engine.sockets import Address, errno_name, tcp_socket
 from caclient.engine.watch import Watch
 from caclient.errors import CAError, DisconnectedError, LocalProtocolError
 from caclient.protocol.channel import ClientChannel
@@ -111,6 +112,7 @@ class Circuit(Sending):
         max_payload: int | None = None,
         echo_timeout: float = PROBE,
         batches: Batches | None = None,
+        intake: Intake | None = None,
     ) -> None:
         self.address = address
         self.priority = priority
@@ -131,7 +133,7 @@ class Circuit(Sending):
         self.watch = Watch(loop, self, outbox, conn_timeout, echo_timeout)
         self.creations = CreationWatch(loop, self)
         """Channels that the server was asked for and has not made."""
-        self.reader = Reader(loop, self, outbox, self.watch.heard, self.close, self._unowned, batches)
+        self.reader = Reader(loop, self, outbox, self.watch.heard, self.close, self._unowned, batches, intake)
         self.exchange = self.reader.exchange
         self.lead = self.reader.lead
         self._on_closed = on_closed

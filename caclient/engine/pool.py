@@ -88,6 +88,7 @@ class Pool:
                 config.max_array_bytes,
                 config.echo_timeout,
                 self._runtime.lanes,
+                self._runtime.intake,
             )
             self.circuits[address, priority] = circuit
             self.opened += 1

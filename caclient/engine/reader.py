@@ -22,7 +22,6 @@ by one or the other.
 
 from __future__ import annotations
 
-import errno
 import select
 import socket
 import threading
@@ -34,12 +33,14 @@ from typing import Any, ClassVar, Final, Protocol
 from caclient.engine.appetite import Appetite
 from caclient.engine.batches import Batches
 from caclient.engine.hold import held
+from caclient.engine.intake import Intake
 from caclient.engine.loop import Loop
 from caclient.engine.outbox import Outbox
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.relay import Relay
 from caclient.engine.sending import Asker, Sending
 from caclient.engine.signals import await_signal
+from caclient.engine.sockets import errno_name
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.command import Command
 from caclient.protocol.runs import MixedRun
@@ -96,6 +97,7 @@ class Reader:
         on_over: Callable[[str, bool], None],
         on_unowned: Callable[[Command], None],
         batches: Batches | None = None,
+        intake: Intake | None = None,
     ) -> None:
         self.bytes_in = 0
         self.relay = Relay(self._hand_out, self._relay_over)
@@ -110,6 +112,7 @@ class Reader:
         self._on_over = on_over
         self._on_unowned = on_unowned
         self._batches = batches
+        self._intake = intake
         self._sock: socket.socket | None = None
         self._descriptor = -1
         self._appetite = Appetite()
@@ -432,6 +435,8 @@ class Reader:
             self._deliver(self.relay.take(items))
         self.relay.start()
         self._reading = False
+        if self._intake is not None:
+            self._intake.received(count)
         if self._way.waits:
             self._way.flush()
         return True
@@ -510,9 +515,4 @@ def wait(waiter: Waiter, deadline: float) -> None:
         await_signal(waiter.signal, deadline)
 
 
-def errno_name(code: int | None) -> str:
-    """A system error as people look it up."""
-    return errno.errorcode.get(code or 0, str(code))
-
-
-__all__ = ["Reader", "WaitingAsker", "Waiter", "errno_name", "wait"]
+__all__ = ["Reader", "WaitingAsker", "Waiter", "wait"]

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar, Final
 
+from caclient.engine.intake import Intake
 from caclient.engine.lanes import Lanes
 from caclient.engine.log import Log
 from caclient.engine.loop import Loop
@@ -53,6 +54,8 @@ class Runtime:
         self.ended = ""
         """Why the engine thread has ended, if an error has ended it."""
         self.lock = threading.Lock()
+        self.intake = Intake()
+        """What all circuits have received since it was last looked at what waits."""
         self.tally = Tally()
         """What those counted who have left: feeds their drops, circuits their bytes."""
         self._on_wake = on_wake

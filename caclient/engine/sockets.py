@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -135,3 +136,8 @@ def is_numeric(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def errno_name(code: int | None) -> str:
+    """A system error as people look it up."""
+    return errno.errorcode.get(code or 0, str(code))

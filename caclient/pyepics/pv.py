@@ -124,12 +124,9 @@ class PV(DescribedPV):
         self._user_max_count = count
         self._queue: Queue | None = None
         self._turn = _TURNS[id(self) >> 6 & 63]
-        """Held while an update is taken in, never while somebody is called; so a few do for all."""
         self._live = False
-        """Updates are delivered one by one."""
         self._plain: bool | None = None
         self._double = False
-        """Whether updates come with a time stamp, and are floats."""
         self._known: dict[str, Any] = dict.fromkeys(self._fields)
         self._known.update(
             pvname=self.pvname,

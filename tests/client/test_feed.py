@@ -119,10 +119,12 @@ def test_the_oldest_half_is_given_up_for_a_common_budget():
     feed = Feed()
     for number in range(10):
         put(feed, number)
-    feed.halve()
+    assert feed.halve() == 5 * READING
     assert feed.dropped == 5
     assert drain(feed) == [5.0, 6.0, 7.0, 8.0, 9.0]
-    feed.halve()
+    assert feed.halve() == 0
+    put(feed, 10)
+    assert feed.halve() == 0  # never the newest
     assert feed.dropped == 5
 
 

@@ -6,6 +6,7 @@ import functools
 import gc
 import logging
 import threading
+import time
 import tracemalloc
 import weakref
 from collections.abc import Callable
@@ -210,6 +211,62 @@ def test_a_flood_keeps_memory_flat_and_the_newest_value(server: FaultServer, con
     assert not server.of(ca.EventsOffRequest)
     release.set()
     eventually(lambda: told.items and told.items[0].value == 2_999_999.0)
+
+
+def test_many_callbacks_that_are_stuck_share_one_budget(server: FaultServer) -> None:
+    """Each could have 64 MiB; together they have what the context has. All is delivered, dropped or waits, and told."""
+    context = Context(FaultServer.client_config(server), queue_bytes="8 MB")
+    release, got = threading.Event(), Told()
+    names, sent = [f"x{n}" for n in range(12)], 50_000
+
+    def slow(_: Any) -> None:
+        release.wait(50)
+
+    stuck = [context.pv(name).subscribe(slow) for name in names]
+    with context, context.pv("x0").updates() as iterator, context.pv("y").subscribe(got) as healthy:
+        eventually(lambda: all(each.pending == 0 and each.pv.connected for each in stuck) and got.items)
+        eventually(lambda: server.subscriptions == len(names) + 1 and iterator.pending == 1)
+        before = resident()
+        for name in names:
+            server.flood(name, sent)
+        eventually(lambda: not server.flooding, timeout=50)
+        server["y"].post(1.0)
+        got.wait_until(lambda items: items[-1].value == 1.0)
+        assert resident() - before < 60_000_000  # 600,000 readings are 120 MB, their rows 24 MB
+        for each in stuck:
+            assert each.dropped + each.pending == sent
+        assert sum(each.dropped for each in stuck) > 200_000
+        assert iterator.pending + iterator.dropped == sent + 1
+        assert min(each.thinned for each in (*stuck, iterator, healthy)) > 0  # all of the circuit are told
+        assert healthy.dropped == 0
+        eventually(lambda: len(server.of(ca.EventsOffRequest)) == len(server.of(ca.EventsOnRequest)) > 0)
+        release.set()
+        eventually(lambda: all(each.pending == 0 for each in stuck))
+
+
+def test_who_is_behind_holds_updates_back_until_all_is_delivered_or_it_ends(
+    server: FaultServer, connect: Connect
+) -> None:
+    """pyepics' form: what libca does when it falls behind, and nobody stays silent because a PV has gone."""
+    pv, release = connect(server).pv("x1"), threading.Event()
+    pv.add_callback(lambda **_: release.wait(50))
+    eventually(lambda: server.subscriptions == 1)
+
+    def asked() -> tuple[int, int]:
+        """How often to merge updates, and how often no longer to."""
+        server["x1"].post(time.monotonic())
+        return len(server.of(ca.EventsOffRequest)), len(server.of(ca.EventsOnRequest))
+
+    eventually(lambda: asked() == (1, 0))
+    release.wait(0.3)  # three times as long as the pause that a full queue asks for
+    assert asked() == (1, 0)
+    release.set()
+    eventually(lambda: asked() == (1, 1))
+    release.clear()
+    eventually(lambda: asked() == (2, 1))
+    pv.close()
+    eventually(lambda: asked() == (2, 2))
+    release.set()
 
 
 def test_a_flood_of_arrays_keeps_memory_flat(serve: Serve, connect: Connect) -> None:
