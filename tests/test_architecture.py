@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -125,6 +126,13 @@ def test_floors_hold() -> None:
     ]
     done = subprocess.run([*command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_documentation_names_the_rooms_of_floor_4_and_no_others() -> None:
+    text = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    table = text[text.index("| room |") : text.index("Four protocols")]
+    named = [name for line in table.split("\n|")[2:] for name in re.findall(r"`(\w+)`", line.partition("|")[0])]
+    assert sorted(named) == sorted(path.stem for path in (PACKAGE / "client").glob("*.py") if path.stem != "__init__")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
