@@ -101,7 +101,7 @@ class Printed:
     def lines(self) -> list[str]:
         """The lines to print."""
         form, style, counted = self._options.form, self._options.style, self._options.count != 0
-        name, count = self._channel.name, self._channel.count
+        name, count = self._channel.name, self._question.count
         if form is Form.TYPED:
             if self._note:
                 return note_block(name, self._note)

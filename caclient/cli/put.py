@@ -41,7 +41,7 @@ def put(name: str, words: Sequence[str], options: Options) -> int:
         try:
             value = _value(session, channel, words, options)
         except values.BadState as error:
-            complain(str(error))
+            complain(*error.warnings, str(error))
             return 1
         complain(*value.warnings)
         status = _write(session, channel, value, options)

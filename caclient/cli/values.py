@@ -23,7 +23,14 @@ class Value(NamedTuple):
 
 
 class BadState(Exception):
-    """A word that is no state of the PV; the text says so."""
+    """A word that is no state of the PV; the text says so.
+
+    :param warnings: what was to be said of the words before it.
+    """
+
+    def __init__(self, text: str, warnings: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.warnings = tuple(warnings)
 
 
 def elements(words: Sequence[str], as_array: bool) -> list[str]:
@@ -49,23 +56,24 @@ def states(words: Sequence[str], names: Sequence[bytes], *, as_numbers: bool, by
     if as_numbers:
         return _numbers(words, len(names))
     texts = [as_string(word) for word in words]
-    numbers, warnings = [], []
+    numbers: list[float] = []
+    warnings: list[str] = []
     data_type = ChannelType.STRING
     for text in texts:
         data_type = ChannelType.STRING
         number = 0.0
         if text not in names:
-            number = _number(text, by_name)
+            number = _number(text, by_name, warnings)
             warnings += _doubts(number, from_raw(text), len(names))
             data_type = ChannelType.DOUBLE
         numbers.append(number)
     return Value(data_type, texts if data_type == ChannelType.STRING else numbers, tuple(warnings))
 
 
-def _number(text: bytes, by_name: bool) -> float:
+def _number(text: bytes, by_name: bool, warnings: Sequence[str]) -> float:
     number = None if by_name else leading_float(text.decode("latin-1"))
     if number is None:
-        raise BadState(f"Enum string value '{visible(from_raw(text))}' invalid.")
+        raise BadState(f"Enum string value '{visible(from_raw(text))}' invalid.", warnings)
     return number
 
 
@@ -75,7 +83,7 @@ def _numbers(words: Sequence[str], count: int) -> Value:
     for word in words:
         number = leading_float(word)
         if number is None:
-            raise BadState(f"Enum index value '{visible(word)}' is not a number.")
+            raise BadState(f"Enum index value '{visible(word)}' is not a number.", warnings)
         warnings += _doubts(number, word, count)
         numbers.append(number)
     return Value(ChannelType.DOUBLE, numbers, tuple(warnings))

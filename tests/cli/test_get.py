@@ -38,10 +38,20 @@ def test_a_link_is_the_tool(ioc: SoftIoc, commands: Commands) -> None:
 
 def test_a_refusal_without_the_fixed_count_is_named(commands: Commands) -> None:
     run = commands.run("caclient", "get", "-c", "cli:wf_enum")
-    assert (run.code, run.stdout) == (0, "cli:wf_enum *** CA error Channel read request failed\n")
+    assert (run.code, run.stdout) == (0, "cli:wf_enum                    *** CA error Channel read request failed\n")
     assert run.stderr == "Read operation timed out: some PV data was not read.\n"
     run = commands.run("caclient", "get", "-c", "-d", "LONG", "cli:str")
     assert run.stdout == "cli:str\n    *** CA error Channel read request failed\n"
+
+
+def test_a_name_without_a_value_is_padded_as_what_was_asked_for_would_be(commands: Commands) -> None:
+    for options, line in {
+        ("-c",): "cli:noaccess.DESC$             *** no read access\n",
+        ("-#", "1"): "cli:noaccess.DESC$             *** no read access\n",
+        ("-#", "2"): "cli:noaccess.DESC$ *** no read access\n",
+        (): "cli:noaccess.DESC$ *** no read access\n",
+    }.items():
+        assert commands.run("caclient", "get", *options, "cli:noaccess.DESC$").stdout == line
 
 
 def test_names_from_a_file_are_read_at_once(commands: Commands) -> None:

@@ -68,3 +68,10 @@ def test_numbers_only() -> None:
 def test_the_last_decides_what_all_are_sent_as() -> None:
     assert put("High", "1") == (ChannelType.DOUBLE, [0.0, 1.0], ())
     assert put("1", "High") == (ChannelType.STRING, [b"1", b"High"], ())
+
+
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_what_was_doubtful_before_a_wrong_word_is_said_too(as_numbers: bool) -> None:
+    with pytest.raises(BadState) as caught:
+        put("0x1f", "Quick", "300", as_numbers=as_numbers)
+    assert caught.value.warnings == (TOO_LARGE.format("0x1f"),)
