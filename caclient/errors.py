@@ -5,10 +5,16 @@ Texts are lower case without a full stop, and say what, where, in which state, a
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Final, Literal
 
 Phase = Literal["search", "connect", "create", "request", "processing"]
+
+_INSIDE: Final = __file__.removesuffix("errors.py")
+"""Where the files of this package are."""
 
 
 class CAError(Exception):
@@ -43,6 +49,15 @@ class CAError(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython and notebooks show: the user's lines, in the shell's colours and %xmode, and the text."""
+        found = sys.modules.get("IPython")
+        shell = None if found is None else found.get_ipython()
+        frames = _of_users(self)
+        if shell is None:
+            return traceback.format_exception(type(self), self, frames)
+        return shell.InteractiveTB.structured_traceback(type(self), self, frames)  # type: ignore[no-any-return]
 
 
 class CATimeoutError(CAError, TimeoutError):
@@ -124,3 +139,41 @@ class LimitError(CAError, OSError):
 
 class ReentrantError(CAError, RuntimeError):
     """The handler of a signal has interrupted caclient halfway, and would wait for what only that can bring."""
+
+
+# -- tracebacks --------------------------------------------------------------------------------------------------------
+
+
+def shorten(error: CAError) -> None:
+    """Cut the frames between the public call that catches *error*, to raise it again, and the line that raised it.
+
+    The text says it all. Nothing is cut of what may be a mistake in here, nor where a user's function was called.
+    """
+    frames = error.__traceback__
+    if frames is not None and not isinstance(error, ProtocolError) and _last_of_users(frames.tb_next) is None:
+        frames.tb_next = None
+
+
+def _of_users(error: CAError) -> TracebackType | None:
+    """The frames of an error down to the last that is a user's; all, if it may be a mistake in here."""
+    frames = error.__traceback__
+    last = None if isinstance(error, ProtocolError) else _last_of_users(frames)
+    if last is None:
+        return frames
+    kept = []
+    while frames is not None and frames is not last.tb_next:
+        kept.append(frames)
+        frames = frames.tb_next
+    copy = None  # the error keeps all, for debuggers
+    for each in reversed(kept):
+        copy = TracebackType(copy, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return copy
+
+
+def _last_of_users(frames: TracebackType | None) -> TracebackType | None:
+    last = None
+    while frames is not None:
+        if not frames.tb_frame.f_code.co_filename.startswith(_INSIDE):
+            last = frames
+        frames = frames.tb_next
+    return last

@@ -9,7 +9,10 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, overload
 
+from typing_extensions import Never
+
 from caclient.client import default
+from caclient.client.arguments import by_name, surplus
 from caclient.client.context import Context, pv_of
 from caclient.client.description import Description
 from caclient.client.listing import Subscriptions, subscriptions_of
@@ -20,6 +23,7 @@ from caclient.client.why import Diagnosis
 from caclient.dbr import Reading
 from caclient.dbr.mask import DEFAULT_MASK, MaskLike
 from caclient.engine.lanes import ErrorCallback, listen_to_errors
+from caclient.errors import CAError, shorten
 
 ReadingCallback = Callable[[Reading], Any]
 
@@ -48,9 +52,10 @@ def caget(
 ) -> Any: ...
 
 
+@by_name
 def caget(
     pvname: str | PV,
-    *,
+    *more: Never,
     as_string: bool = False,
     timeout: Timeout = DEFAULT,
     count: int | None = None,
@@ -58,15 +63,35 @@ def caget(
     context: Context | None = None,
 ) -> Any:
     """The value of a PV by name; arguments and exceptions are those of ``PV.get``."""
+    if more:
+        hint = "for many PVs give a list to caget_many()"
+        raise surplus("caget", 1, more, "as_string", "use_monitor", count=True, hint=hint)
     pv = pv_of(pvname, context)
-    return pv.get(timeout=timeout, count=count, as_string=as_string, use_monitor=use_monitor)
+    try:
+        return pv.get(timeout=timeout, count=count, as_string=as_string, use_monitor=use_monitor)
+    except CAError as error:
+        shorten(error)
+        raise
 
 
+@by_name
 def caput(
-    pvname: str | PV, value: Any, *, wait: bool = False, timeout: Timeout = DEFAULT, context: Context | None = None
+    pvname: str | PV,
+    value: Any,
+    *more: Never,
+    wait: bool = False,
+    timeout: Timeout = DEFAULT,
+    context: Context | None = None,
 ) -> None:
     """Write a PV by name; arguments and exceptions are those of ``PV.put``."""
-    pv_of(pvname, context).put(value, wait=wait, timeout=timeout)
+    if more:
+        raise surplus("caput", 2, more, "wait")
+    pv = pv_of(pvname, context)
+    try:
+        pv.put(value, wait=wait, timeout=timeout)
+    except CAError as error:
+        shorten(error)
+        raise
 
 
 @overload
@@ -132,13 +157,24 @@ def camonitor(
     return Subscriptions([subscribe(pv) for pv in [pv_of(each, context) for each in pvs]])
 
 
-def cainfo(pvname: str | PV, *, timeout: Timeout = DEFAULT, context: Context | None = None) -> Description:
+@by_name
+def cainfo(pvname: str | PV, *more: Never, timeout: Timeout = DEFAULT, context: Context | None = None) -> Description:
     """What there is to know about a PV, as a table, which is returned and not printed: ``PV.describe`` by name."""
-    return pv_of(pvname, context).describe(timeout=timeout)
+    if more:
+        raise surplus("cainfo", 1, more)
+    pv = pv_of(pvname, context)
+    try:
+        return pv.describe(timeout=timeout)
+    except CAError as error:
+        shorten(error)
+        raise
 
 
-def why(pvname: str | PV, *, timeout: float = 2.0, context: Context | None = None) -> Diagnosis:
+@by_name
+def why(pvname: str | PV, *more: Never, timeout: float = 2.0, context: Context | None = None) -> Diagnosis:
     """Why a PV does not answer, or that all is well: waits for it, at most *timeout* seconds, and then says."""
+    if more:
+        raise surplus("why", 1, more)
     limit = seconds(timeout)
     if isinstance(pvname, PV):
         return pvname._examine(limit)

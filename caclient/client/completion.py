@@ -22,9 +22,9 @@ from caclient.client.ride import Ride
 from caclient.client.standing import State
 from caclient.client.waiting import give, wait
 from caclient.dbr.put import Form
-from caclient.engine.lanes import Lane
+from caclient.engine.lanes import Lane, report_error
 from caclient.engine.signals import new_signal
-from caclient.errors import BadValueError, CAError, CATimeoutError, DisconnectedError
+from caclient.errors import BadValueError, CAError, DisconnectedError, ProtocolError, shorten
 from caclient.protocol.commands import WriteNotifyRequest
 
 
@@ -65,12 +65,17 @@ class Put(Future[None]):
 
         :raises CATimeoutError: if it has not by then; it may be waited for again.
         """
-        self._await(timeout)
-        return super().result(0)
+        error = self.exception(timeout)
+        if error is not None:
+            raise error if isinstance(error, ProtocolError) else error.with_traceback(None)
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """Wait as ``result``, and return what it would raise; None if all went well."""
-        self._await(timeout)
+        try:
+            self._await(timeout)
+        except CAError as error:
+            shorten(error)
+            raise
         return super().exception(0)
 
     def add_done_callback(self, fn: Callable[[Future[None]], object]) -> None:
@@ -78,7 +83,13 @@ class Put(Future[None]):
         super().add_done_callback(partial(self._call_later, fn))
 
     def _call_later(self, fn: Callable[[Future[None]], Any], _future: Future[None]) -> None:
-        self._lane.push(fn, self)
+        self._lane.push(self._tell, fn)
+
+    def _tell(self, fn: Callable[[Future[None]], Any]) -> None:
+        try:
+            fn(self)
+        except BaseException as error:  # noqa: BLE001  user code
+            report_error(self._lane, error, fn)
 
     def _await(self, timeout: float | None) -> None:
         if self.done():
@@ -93,10 +104,11 @@ class Put(Future[None]):
             with runtime.lanes.blocking():
                 super().exception(timeout)
         except concurrent.futures.TimeoutError:  # which is the builtin from Python 3.11 on
-            waited = time.monotonic() - self._begun_at
-            text = f"'{self.pvname}': the put is not completed after {waited:.3f} s: "
-            text += "it has been sent" if self._sent is not None else "it waits for the connection"
-            raise CATimeoutError(text, pvname=self.pvname, elapsed=waited, phase="processing") from None
+            channel, sent = self._pv.channel, self._sent
+            if sent is None or not channel.connected:
+                raise channel.unready(time.monotonic() - self._begun_at) from None
+            ride, request = sent
+            raise channel.unanswered(request.sent_at or self._begun_at, ride.circuit, "processing") from None
 
     # -- a worker ------------------------------------------------------------------------------------------------------
 

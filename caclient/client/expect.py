@@ -27,7 +27,7 @@ from caclient.client.why import Diagnosis
 from caclient.dbr import ChannelType, Reading, TimeStamp
 from caclient.dbr.mask import DEFAULT_MASK
 from caclient.engine.signals import new_signal
-from caclient.errors import CAError, CATimeoutError
+from caclient.errors import CAError, CATimeoutError, shorten
 
 _SPARE: Final = 0.25
 """Which part of the time is kept for a fresh read at the end."""
@@ -135,8 +135,15 @@ class Expectation:
             self._found = reading
 
     def __enter__(self) -> Self:
+        try:
+            self._arm(time.monotonic() + self._connection)
+        except CAError as error:
+            shorten(error)
+            raise
+        return self
+
+    def _arm(self, deadline: float) -> None:
         channel = self._channel
-        deadline = time.monotonic() + self._connection
         channel.require(deadline)
         self._condition = condition_of(channel, *self._wanted, deadline)
         self._feed = _Watch(self._condition)
@@ -150,7 +157,6 @@ class Expectation:
         except BaseException:
             self._close()
             raise
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -158,6 +164,9 @@ class Expectation:
         try:
             if kind is None:
                 self._await(time.monotonic() + self._timeout)
+        except CAError as missed:
+            shorten(missed)
+            raise
         finally:
             self._close()
 

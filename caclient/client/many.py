@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, TypeAlias
 
+from typing_extensions import Never
+
 from caclient.client import get, put
+from caclient.client.arguments import by_name, surplus
 from caclient.client.bulk import get_all, get_values, in_turn, wait_all
 from caclient.client.context import Context, pv_of
 from caclient.client.progress import Progress, checked
@@ -25,21 +28,29 @@ from caclient.client.timeout import DEFAULT, Timeout, seconds
 from caclient.dbr import ChannelType, Reading
 from caclient.dbr.put import may_be_one_value
 from caclient.errors import BadValueError, CAError, ManyFailedError, WrongTypeError
-from caclient.settings import shown
+from caclient.settings import flag, shown
 
 log = logging.getLogger("caclient")
 
 PVs: TypeAlias = "str | PV | Iterable[str | PV]"
 """One name, one PV, or an iterable of both."""
 
+_A_LIST: Final = "give the names as one list"
 _GIVEN: Final = object()
 """Values that were not given apart from the names."""
 
 
+@by_name
 def connect_all(
-    pvs: PVs, *, timeout: Timeout = DEFAULT, progress: bool | None = None, context: Context | None = None
+    pvs: PVs,
+    *more: Never,
+    timeout: Timeout = DEFAULT,
+    progress: bool | None = None,
+    context: Context | None = None,
 ) -> Results[PV]:
     """Connect many PVs with one deadline for all: those that are, by name. Those that are not are in ``failed``."""
+    if more:
+        raise surplus("connect_all", 1, more, "progress", hint=_A_LIST)
     checked(progress)
     all_pvs = _pvs(pvs, context)
     started, limit = time.monotonic(), _limit(all_pvs, timeout)
@@ -52,9 +63,10 @@ def connect_all(
     return Results(connected, {name: channel.unready(waited) for name, channel in missing.items()})
 
 
+@by_name
 def caget_many(
     pvs: PVs,
-    *,
+    *more: Never,
     timeout: Timeout = DEFAULT,
     as_string: bool = False,
     count: int | None = None,
@@ -70,8 +82,12 @@ def caget_many(
     :param raises: false puts the error in the place of each value that could not be had.
     :raises ManyFailedError: with ``results`` and ``failed``, unless *raises* is false.
     """
+    if more:
+        raise surplus("caget_many", 1, more, "as_string", "use_monitor", count=True, hint=_A_LIST)
     checked(progress)
-    _check_flag("raises", raises)
+    flag("as_string", as_string)
+    flag("use_monitor", use_monitor)
+    flag("raises", raises)
     all_pvs = _pvs(pvs, context)
     started, limit = time.monotonic(), _limit(all_pvs, timeout)
     channels = [pv.channel for pv in all_pvs]
@@ -83,10 +99,11 @@ def caget_many(
     return _all_or_raise(all_pvs, values, raises)
 
 
+@by_name
 def caput_many(
     pvs: PVs | Mapping[str, Any],
     values: Any = _GIVEN,
-    *,
+    *more: Never,
     wait: bool = False,
     timeout: Timeout = DEFAULT,
     raises: bool = True,
@@ -100,15 +117,20 @@ def caput_many(
     :param raises: false returns, for each PV, None or what went wrong.
     :raises ManyFailedError: with ``failed``, unless *raises* is false.
     """
+    if more:
+        raise surplus("caput_many", 2, more, "wait")
     checked(progress)
-    _check_flag("wait", wait)
-    _check_flag("raises", raises)
+    flag("wait", wait)
+    flag("raises", raises)
     all_pvs, each = _pairs(pvs, values, context)
     return _all_or_raise(all_pvs, _put_all(all_pvs, each, wait, timeout, progress), raises)
 
 
-def snapshot(pvs: PVs, *, timeout: Timeout = DEFAULT, context: Context | None = None) -> Snapshot:
+@by_name
+def snapshot(pvs: PVs, *more: Never, timeout: Timeout = DEFAULT, context: Context | None = None) -> Snapshot:
     """Read many PVs at once, with their metadata: a ``Snapshot``, to be compared, kept in a file, and put back."""
+    if more:
+        raise surplus("snapshot", 1, more, hint=_A_LIST)
     all_pvs = list({pv.pvname: pv for pv in _pvs(pvs, context)}.values())
     deadline = time.monotonic() + _limit(all_pvs, timeout)
     readings = _readings(all_pvs, deadline)
@@ -132,8 +154,8 @@ def restore(
     :param snap: a ``Snapshot``, or any mapping of names to readings or values; states go by name.
     :param only_changed: false puts all.
     """
-    _check_flag("wait", wait)
-    _check_flag("only_changed", only_changed)
+    flag("wait", wait)
+    flag("only_changed", only_changed)
     if not isinstance(snap, Mapping):
         raise WrongTypeError(
             f"snap={shown(snap)}: give a Snapshot, as Snapshot.load() reads it from a file, "
@@ -169,7 +191,7 @@ def restore_on_exit(
 
     :raises ManyFailedError: at the beginning, if not all can be read; at the end, if not all could be put back.
     """
-    _check_flag("wait", wait)
+    flag("wait", wait)
     before = snapshot(pvs, timeout=timeout, context=context)
     before.raise_for_failed()
     try:
@@ -196,11 +218,6 @@ def _limit(pvs: Sequence[PV], timeout: Timeout) -> float:
     if timeout is not DEFAULT:
         return seconds(timeout)
     return max((pv.timeout for pv in pvs), default=0.0)
-
-
-def _check_flag(name: str, value: Any) -> None:
-    if type(value) is not bool:
-        raise WrongTypeError(f"{name}={shown(value)}: give True or False")
 
 
 def _counting(verb: str, what: str, items: Sequence[Any], is_done: Callable[[Any], bool]) -> Callable[[], str]:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import Any, ClassVar, Final
 
-from typing_extensions import Self
+from typing_extensions import Never, Self
 
 from caclient.client import get
+from caclient.client.arguments import by_name, surplus
 from caclient.client.bulk import get_all, wait_some
 from caclient.client.callbacks import Callbacks, check
 from caclient.client.causes import SILENT
@@ -32,7 +33,8 @@ from caclient.client.why import Diagnosis
 from caclient.dbr import Reading
 from caclient.dbr.mask import MaskLike, event_mask
 from caclient.engine.lanes import named
-from caclient.errors import CAError
+from caclient.errors import CAError, shorten
+from caclient.settings import flag
 
 _LOOK: Final = 0.5
 """Seconds that a notebook may wait for the first value, instead of showing that there is none yet."""
@@ -111,6 +113,8 @@ class PV(KnownPV):
         has a value already makes no call for it unless *run_now*. Returns the index for ``remove_callback``. A PV with
         callbacks stays alive until ``close()``. *Any thread.*
         """
+        flag("run_now", run_now)
+        flag("with_ctrlvars", with_ctrlvars)
         self._open_channel()
         check(self.pvname, callback)
         return self._own_callbacks().add(callback, index, run_now, with_ctrlvars, keywords)
@@ -208,9 +212,19 @@ class PV(KnownPV):
                 pass  # which is what is to be told
         return self.why()
 
-    def describe(self, *, timeout: Timeout = DEFAULT) -> Description:
+    @by_name
+    def describe(self, *more: Never, timeout: Timeout = DEFAULT) -> Description:
         """What there is to know about it, as a table: record, value, metadata, limits with severities. *Any thread.*"""
-        deadline = time.monotonic() + self._limit(timeout)
+        if more:
+            raise surplus("PV.describe", 0, more)
+        try:
+            return self._described(self._limit(timeout))
+        except CAError as error:
+            shorten(error)
+            raise
+
+    def _described(self, limit: float) -> Description:
+        deadline = time.monotonic() + limit
         channel = self._open_channel()
         record = record_of(self.pvname)
         tenant = Tenant(self._lease)

@@ -331,6 +331,11 @@ class WeakCall:
         if self.subscription is not None:
             self.subscription.close()
 
+    @property
+    def __wrapped__(self) -> Any:
+        """The method, for those who name it."""
+        return None if self._method is None else self._method()
+
     def __call__(self, reading: Reading) -> None:
         bound = None if self._method is None else self._method()
         if bound is None:

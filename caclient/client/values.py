@@ -9,7 +9,10 @@ from __future__ import annotations
 import time
 from typing import Any, Final, Literal, overload
 
+from typing_extensions import Never
+
 from caclient.client import get
+from caclient.client.arguments import by_name, surplus
 from caclient.client.callbacks import Callbacks
 from caclient.client.monitor import AUTO_MONITOR, Monitor, monitor_of
 from caclient.client.properties import fetch
@@ -18,7 +21,8 @@ from caclient.client.why import Diagnosis
 from caclient.client.writing import WrittenPV
 from caclient.dbr import Reading
 from caclient.dbr.mask import DEFAULT_MASK, MaskLike, event_mask
-from caclient.errors import BadValueError, CAError, CATimeoutError, NoValueError
+from caclient.errors import BadValueError, CAError, CATimeoutError, NoValueError, shorten
+from caclient.settings import flag
 
 METADATA: Final = 1.0
 """Seconds that a property may take to ask for what is not known yet."""
@@ -49,8 +53,14 @@ class ReadPV(WrittenPV):
         self, *, as_string: bool = ..., timeout: Timeout = DEFAULT, count: int | None = None, use_monitor: bool = ...
     ) -> Any: ...
 
+    @by_name
     def get(
-        self, *, timeout: Timeout = DEFAULT, count: int | None = None, as_string: bool = False, use_monitor: bool = True
+        self,
+        *more: Never,
+        timeout: Timeout = DEFAULT,
+        count: int | None = None,
+        as_string: bool = False,
+        use_monitor: bool = True,
     ) -> Any:
         """The value: from memory if the PV is monitored and no put came since, else from the server. *Any thread.*
 
@@ -64,23 +74,41 @@ class ReadPV(WrittenPV):
         :raises AccessDeniedError: no read access.
         :raises ChannelAccessError: the server could not read it.
         """
+        if more:
+            raise surplus("PV.get", 0, more, "as_string", "use_monitor", count=True)
+        if type(as_string) is not bool:
+            flag("as_string", as_string)  # type: ignore[unreachable]  # for those who check no types
+        if type(use_monitor) is not bool:
+            flag("use_monitor", use_monitor)  # type: ignore[unreachable]  # for those who check no types
         limit = self._limit(timeout)
         reading = self._cached() if use_monitor and count is None else None
         if reading is None or as_string:
             deadline = time.monotonic() + limit
-            if reading is None:
-                reading = self._ask(deadline, count) if limit else self._at_once()
-            if as_string:
-                return reading.with_control(fetch(self._channel, deadline)).text
+            try:
+                if reading is None:
+                    reading = self._ask(deadline, count) if limit else self._at_once()
+                if as_string:
+                    return reading.with_control(fetch(self._channel, deadline)).text
+            except CAError as error:
+                shorten(error)
+                raise
         return reading.value
 
-    def read(self, *, timeout: Timeout = DEFAULT, use_monitor: bool = True) -> Reading:
+    @by_name
+    def read(self, *more: Never, timeout: Timeout = DEFAULT, use_monitor: bool = True) -> Reading:
         """Value, time stamp, alarm and metadata as one ``Reading``; raises as ``get``. *Any thread.*"""
+        if more:
+            raise surplus("PV.read", 0, more, "use_monitor")
+        flag("use_monitor", use_monitor)
         deadline = time.monotonic() + self._limit(timeout)
         reading = self._cached() if use_monitor else None
-        if reading is None:
-            reading = self._ask(deadline)
-        return reading.with_control(fetch(self._channel, deadline))
+        try:
+            if reading is None:
+                reading = self._ask(deadline)
+            return reading.with_control(fetch(self._channel, deadline))
+        except CAError as error:
+            shorten(error)
+            raise
 
     @property
     def value(self) -> Any:
@@ -92,7 +120,11 @@ class ReadPV(WrittenPV):
         if reading is None:
             reading = self._last() if not self.connected else None
         if reading is None:
-            reading = self._first()
+            try:
+                reading = self._first()
+            except CAError as error:
+                shorten(error)
+                raise
         return reading.value
 
     @value.setter

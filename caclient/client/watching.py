@@ -9,7 +9,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from typing_extensions import Never
+
 from caclient.client import subscription
+from caclient.client.arguments import by_name, surplus
 from caclient.client.condition import checked_settle, checked_tolerance, condition, fitting_tolerance
 from caclient.client.expect import Expectation, condition_of, put_and_wait, unmet, wait_for
 from caclient.client.feed import Sink
@@ -21,7 +24,8 @@ from caclient.client.updates import Updates
 from caclient.client.values import METADATA, ReadPV
 from caclient.dbr import ChannelType, Reading
 from caclient.dbr.mask import DEFAULT_MASK, MaskLike
-from caclient.errors import BadValueError, WrongTypeError
+from caclient.errors import BadValueError, CAError, WrongTypeError, shorten
+from caclient.settings import flag
 
 
 class WatchedPV(ReadPV):
@@ -49,6 +53,7 @@ class WatchedPV(ReadPV):
         :param count: at most so many elements of an array.
         :param skip_initial: begin with the first update after the current value.
         """
+        flag("skip_initial", skip_initial)
         channel = self._open_channel()
         lanes = channel.runtime.lanes
         make = self._maker(mask, skip_initial, count=count)
@@ -59,15 +64,18 @@ class WatchedPV(ReadPV):
             self._open_channel()
         return made
 
+    @by_name
     def updates(
         self,
-        *,
+        *more: Never,
         timeout: float = math.inf,
         policy: Policy = "all",
         limit: int | None = None,
         mask: MaskLike = DEFAULT_MASK,
     ) -> Updates:
         """An iterator over readings, from the current one on; waits at most *timeout* seconds for each."""
+        if more:
+            raise surplus("PV.updates", 0, more)
         patience = seconds(timeout)
         self._open_channel()
         make = self._maker(mask, ends=True)
@@ -87,7 +95,10 @@ class WatchedPV(ReadPV):
             raise BadValueError(text, pvname=self.pvname)
         return partial(Hold, self._channel, mask, skip_initial=skip_initial, ends=ends, count=count)
 
-    def wait_for(self, condition: Any, *, timeout: float, tolerance: float = 0.0, settle: float = 0.0) -> Reading:
+    @by_name
+    def wait_for(
+        self, condition: Any, *more: Never, timeout: float, tolerance: float = 0.0, settle: float = 0.0
+    ) -> Reading:
         """Wait until the PV is something: the first reading that fits, the current one included. *Any thread.*
 
         :param condition: a value, a state's name, or a function of the value; it is shown every update.
@@ -96,20 +107,28 @@ class WatchedPV(ReadPV):
         :param settle: seconds for which it has to stay so.
         :raises CATimeoutError: it has not become so, which a fresh read at the end has confirmed; or not connected.
         """
+        if more:
+            raise surplus("PV.wait_for", 1, more)
         limit = seconds(timeout, needed=True)
-        started = time.monotonic()
         checked_tolerance(tolerance)
         checked_settle(settle)
-        channel = self._open_channel()
-        if limit == 0.0:
-            return self._look_once(condition, tolerance)
+        try:
+            return (
+                self._wait_for(condition, limit, tolerance, settle) if limit else self._look_once(condition, tolerance)
+            )
+        except CAError as error:
+            shorten(error)
+            raise
+
+    def _wait_for(self, condition: Any, limit: float, tolerance: float, settle: float) -> Reading:
+        started, channel = time.monotonic(), self._open_channel()
         channel.require(started + limit)
         what = condition_of(channel, condition, tolerance, started + limit)
         with Progress(lambda: f"{self.pvname}: waiting until {what.text}"):
             return wait_for(channel, self, what, remaining(started + limit), settle)
 
     def _look_once(self, wanted: Any, tolerance: float) -> Reading:
-        channel, reading = self._channel, self._cached()
+        channel, reading = self._open_channel(), self._cached()
         if reading is None:
             raise channel.unready(0.0) if not channel.connected else self._nothing_yet()
         control = channel.control
@@ -121,7 +140,8 @@ class WatchedPV(ReadPV):
             return reading
         raise unmet(channel, what, 0.0, 0, reading)
 
-    def expect(self, condition: Any, *, timeout: float, tolerance: float = 0.0) -> Expectation:
+    @by_name
+    def expect(self, condition: Any, *more: Never, timeout: float, tolerance: float = 0.0) -> Expectation:
         """``with pv.expect(1, timeout=2) as seen: start.put(1)``: wait, at the end of the block, for what is expected.
 
         Armed before the block begins: only updates after that count, and none is missed, however short. An exception in
@@ -131,14 +151,17 @@ class WatchedPV(ReadPV):
         :param timeout: seconds from the end of the block.
         :raises CATimeoutError: at the end, if it did not come; at the beginning, if there is no connection.
         """
+        if more:
+            raise surplus("PV.expect", 1, more)
         limit = seconds(timeout, needed=True)
         checked_tolerance(tolerance)
         return Expectation(self._open_channel(), self, condition, tolerance, limit, self._limit(DEFAULT))
 
+    @by_name
     def put_and_wait(
         self,
         value: Any,
-        *,
+        *more: Never,
         timeout: float,
         readback: WatchedPV | None = None,
         until: Any = None,
@@ -154,12 +177,23 @@ class WatchedPV(ReadPV):
         :param settle: seconds for which it has to stay so.
         :raises CATimeoutError: not completed, or not so, within *timeout* seconds.
         """
+        if more:
+            raise surplus("PV.put_and_wait", 1, more)
         limit = seconds(timeout, needed=True)
-        deadline = time.monotonic() + limit
         watched = self if readback is None else readback
         if not isinstance(watched, WatchedPV):
             raise WrongTypeError(f"'{self.pvname}': readback={watched!r}: give a PV", pvname=self.pvname)
         checked_settle(settle)
+        try:
+            return self._put_and_wait(value, limit, watched, until, tolerance, settle)
+        except CAError as error:
+            shorten(error)
+            raise
+
+    def _put_and_wait(
+        self, value: Any, limit: float, watched: WatchedPV, until: Any, tolerance: float | None, settle: float
+    ) -> Reading:
+        deadline = time.monotonic() + limit
         channel = watched._open_channel()
         self._writable_channel()
         channel.require(deadline)

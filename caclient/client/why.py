@@ -80,14 +80,17 @@ class Diagnosis:
         """The text of an error: the verdict, how far the call got, and what to do next."""
         facts = self._facts
         verdict, says, advice = self._verdict()
-        state = " not connected" if facts.lost or facts.state == "unresponsive" else ""
+        late = facts.phase in ("search", "connect", "create")
+        state = " not connected" if late or facts.lost or facts.state == "unresponsive" else ""
         waited = "" if facts.elapsed is None else f" after {in_seconds(facts.elapsed)}"
         return f"{verdict}: '{facts.pvname}'{state}{waited}: {says}" + (f"; {advice}" if advice else "")
 
     def _verdict(self) -> tuple[str, str, str]:
         facts, cause = self._facts, self.cause
-        if cause not in _CONNECTED or facts.phase not in ("request", "processing"):
+        if cause not in _CONNECTED:
             return str(cause).replace("-", " "), self.says, self.advice
+        if facts.phase not in ("request", "processing"):
+            return "too late", f"it has connected only now, to {facts.where}", "give a longer timeout"
         if facts.phase == "processing":
             says = f"the put was sent to {facts.where}, and the record has not finished processing"
             return "not completed", says, "the value may still arrive; give a longer timeout, or math.inf"

@@ -7,8 +7,10 @@ import time
 from typing import Any
 
 import numpy as np
+from typing_extensions import Never
 
 from caclient.client import put
+from caclient.client.arguments import by_name, surplus
 from caclient.client.completion import Begun, Put
 from caclient.client.progress import Progress
 from caclient.client.properties import fetch, want
@@ -17,7 +19,8 @@ from caclient.client.tenancy import HeldPV
 from caclient.client.timeout import DEFAULT, Timeout
 from caclient.dbr import ChannelType
 from caclient.dbr.put import Form, may_be_no_state, put_form
-from caclient.errors import WrongTypeError
+from caclient.errors import CAError, shorten
+from caclient.settings import flag
 
 
 class WrittenPV(HeldPV):
@@ -28,7 +31,8 @@ class WrittenPV(HeldPV):
     _begun: Begun | None
     """The puts that have begun."""
 
-    def put(self, value: Any, *, wait: bool = False, timeout: Timeout = DEFAULT) -> None:
+    @by_name
+    def put(self, value: Any, *more: Never, wait: bool = False, timeout: Timeout = DEFAULT) -> None:
         """Write a value. Sent at once; with *wait*, returns when the record has finished processing. *Any thread.*
 
         A number, text, a list or array, a ``Reading``, a state's name. Text goes to a number or a state as text, which
@@ -42,8 +46,17 @@ class WrittenPV(HeldPV):
         :raises DisconnectedError: the connection was lost before the completion.
         :raises ChannelAccessError: the record refused it (only with *wait*; otherwise a refusal is logged).
         """
-        if wait is not False and wait is not True:
-            raise WrongTypeError(f"'{self.pvname}': wait={wait!r}: give True or False", pvname=self.pvname)
+        if more:
+            raise surplus("PV.put", 1, more, "wait")
+        if type(wait) is not bool:
+            flag("wait", wait)  # type: ignore[unreachable]  # for those who check no types
+        try:
+            self._put(value, wait, timeout)
+        except CAError as error:
+            shorten(error)
+            raise
+
+    def _put(self, value: Any, wait: bool, timeout: Timeout) -> None:
         channel = self._writable_channel()
         deadline = time.monotonic() + self._limit(timeout)
         begun = self._begun

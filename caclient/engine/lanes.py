@@ -9,8 +9,10 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 from caclient.engine.batches import Batches
@@ -19,6 +21,8 @@ from caclient.errors import ContextClosedError, WrongTypeError
 
 log = logging.getLogger("caclient.callbacks")
 
+_WRAPPINGS: Final = 9
+"""How deep a function may be wrapped up, in partials and decorators, to be found by its name."""
 _RELEASE: Final = 1.0
 """Seconds between two log lines for the same lane."""
 
@@ -112,10 +116,23 @@ def listen_to_errors(fn: ErrorCallback | None) -> None:
 
 def named(callback: Any) -> str:
     """A callback as people find it: its name, file and line."""
-    function = getattr(callback, "func", callback)  # of a partial
+    function: Any = callback
+    for _ in range(_WRAPPINGS):
+        inner: Any
+        if isinstance(function, partial):
+            inner = function.func
+        elif isinstance(function, weakref.ReferenceType):
+            inner = function()
+        else:
+            inner = getattr(function, "__wrapped__", None)
+        if inner is None:
+            break
+        function = inner
+    name = getattr(function, "__qualname__", None) or type(function).__name__
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None)
-    name = getattr(function, "__qualname__", None) or type(callback).__name__
+    if code is None:  # an object that can be called
+        code = getattr(getattr(function, "__call__", None), "__code__", None)  # noqa: B004  which is looked at, not whether
     return name if code is None else f"{name} ({os.path.basename(code.co_filename)}:{code.co_firstlineno})"
 
 

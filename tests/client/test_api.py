@@ -281,14 +281,12 @@ def test_what_is_meant_wrong_is_told_what_to_give(ioc, mistake):
 
 
 UNFIT = {
-    "PV.get() takes 1 positional argument": lambda: PV("x").get(5),
-    "PV.read() takes 1 positional argument": lambda: PV("x").read(5),
-    "PV.put() takes 2 positional arguments": lambda: PV("x").put(1, True),
+    "PV.get() got an unexpected keyword argument 'as_numpy'": lambda: PV("x").get(as_numpy=True),
+    "caget() got an unexpected keyword argument 'with_ctrlvars'": lambda: caget("x", with_ctrlvars=True),
     "PV.wait_for() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").wait_for(1),
     "PV.expect() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").expect(1),
     "PV.put_and_wait() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").put_and_wait(1),
     "PV.subscribe() missing 1 required positional argument: 'callback'": lambda: PV("x").subscribe(),
-    "caget() takes 1 positional argument": lambda: caget("x", 5),
 }
 
 

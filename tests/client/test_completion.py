@@ -76,9 +76,11 @@ def test_raises_as_a_put_that_waits(pair):
     _, context = pair
     with pytest.raises(ChannelAccessError, match="'state': ECA_PUTFAIL"):
         context.pv("state").begin_put("77").result(PATIENCE)
-    never = context.pv("never").begin_put(2.0)
+    pv = context.pv("never")
+    assert pv.wait_for_connection(PATIENCE)
+    never = pv.begin_put(2.0)
     for wait in (never.result, never.exception):
-        with pytest.raises(TimeoutError, match="'never': the put is not completed after"):
+        with pytest.raises(TimeoutError, match="not completed: 'never' after"):
             wait(0.05)
     assert not never.done()
 

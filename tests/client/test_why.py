@@ -43,6 +43,11 @@ def test_facts_are_told_where_they_are_known():
             "not completed: 'x' after 2.000 s: the put was sent to 10.0.0.1:5064, and the record has not finished",
             "or math.inf",
         ),
+        (
+            UP | {"phase": "create", "elapsed": 2.0},
+            "too late: 'x' not connected after 2.000 s: it has connected only now, to 10.0.0.1:5064",
+            "give a longer timeout",
+        ),
     ],
 )
 def test_a_failure_begins_with_the_verdict_and_ends_with_the_next_step(known, begins, ends):
