@@ -26,11 +26,14 @@ class Recorder:
     def wait(self, count: int, patience: float = PATIENCE) -> list[Any]:
         """The first `count` items."""
         with self._news:
-            assert self._news.wait_for(lambda: len(self.items) >= count, patience), self.items
+            assert self._news.wait_for(lambda: len(self.items) >= count, patience), self._last()
             return self.items[:count]
 
     def wait_for(self, condition: Callable[[list[Any]], bool], patience: float = PATIENCE) -> list[Any]:
         """All items, once they satisfy the condition."""
         with self._news:
-            assert self._news.wait_for(lambda: condition(self.items), patience), self.items
+            assert self._news.wait_for(lambda: condition(self.items), patience), self._last()
             return list(self.items)
+
+    def _last(self) -> str:
+        return f"{len(self.items)} came, the last: {self.items[-20:]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.soak import fuzz, mixed
+from tests.soak import crowd, fuzz, mixed
 
 pytestmark = [
     pytest.mark.long,
@@ -38,3 +38,9 @@ def test_a_minute_of_mixed_work(tmp_path: Path) -> None:
     assert not outcome.wrong, outcome
     assert outcome.restarts >= 2
     assert outcome.samples[-1].memory - outcome.samples[0].memory < 30_000_000, "\n".join(map(str, outcome.samples))
+
+
+def test_thirty_two_threads_do_everything_for_a_minute() -> None:
+    outcome = crowd.run(60.0, threads=32)
+    assert not outcome.wrong, outcome
+    assert set(outcome.done) == {thing.__name__ for thing in crowd.THINGS}
