@@ -19,6 +19,9 @@ BUSY: Final = 1.0
 SILENT: Final = 1.0
 """Seconds that a server may owe an answer, and say nothing at all, before it is called unresponsive."""
 
+ASK_WHO_KEEPS: Final = "ask who keeps that IOC's access security"
+MAKE_ANEW: Final = "make a new PV, in a context that is open"
+
 
 class Cause(str, Enum):
     """What is wrong, in the order in which causes are looked for; printed as its value."""
@@ -151,7 +154,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Cause.CLOSED,
         lambda facts: bool(facts.closed) or facts.state == "closed",
         lambda facts: facts.closed or "this PV has been closed",
-        lambda facts: "make a new PV, in a context that is open",
+        lambda facts: MAKE_ANEW,
     ),
     Rule(
         Cause.ENGINE,
@@ -253,7 +256,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Cause.NO_READ_ACCESS,
         lambda facts: facts.connected and not facts.can_read,
         lambda facts: f"{facts.where} does not let {facts.who} read it",
-        lambda facts: "ask who keeps that IOC's access security, or go by another user or host",
+        lambda facts: f"{ASK_WHO_KEEPS}, or go by another user or host",
     ),
     Rule(
         Cause.CALLBACK_BUSY,
@@ -273,7 +276,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Cause.NO_WRITE_ACCESS,
         lambda facts: facts.connected and not facts.can_write,
         lambda facts: f"it is connected to {facts.where}, and {facts.who} may read it but not write",
-        lambda facts: "nothing, for a read-back; else ask who keeps that IOC's access security",
+        lambda facts: f"nothing, for a read-back; else {ASK_WHO_KEEPS}",
     ),
     Rule(
         Cause.HEALTHY,

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from caclient.dbr import ChannelType, Reading
+from caclient.engine.lanes import named
 from caclient.errors import BadValueError, WrongTypeError
 from caclient.settings import shown
 
@@ -52,7 +53,7 @@ def condition(
     if isinstance(wanted, str):
         return _of_text(name, wanted, native, states)
     if callable(wanted):
-        return Condition(wanted, getattr(wanted, "__qualname__", None) or shown(wanted), is_function=True)
+        return Condition(wanted, f"fits {named(wanted)}", is_function=True)
     return _of_numbers(name, wanted, tolerance, native)
 
 

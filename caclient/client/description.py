@@ -73,7 +73,7 @@ class Description:
             "name": self.pvname,
             "description": self.description or "",
             "record": self.record_type or "",
-            "value": f"{reading.text} {reading.units or ''}".strip(),
+            "value": f"{reading.text} {reading.units or ''}".strip() or "''",
             "type": f"{self.native_type}, {self.count} {elements}",
             "states": ", ".join(reading.enum_strs),
             "precision": "" if reading.precision is None else str(reading.precision),
@@ -87,14 +87,15 @@ class Description:
         return {name: text for name, text in rows.items() if text}
 
     def _alarms(self) -> str:
-        """The limits that are set, from the lowest on, each with its severity."""
-        found = []
+        """The limits that are set, from the lowest on, each with its severity; "" if all are the 0 of integers."""
+        found, set_somewhere = [], False
         for name in ("lower_alarm_limit", "lower_warning_limit", "upper_warning_limit", "upper_alarm_limit"):
             limit = getattr(self.reading, name)
             severity = self.fields.get(_SEVERITIES[name], "")
             if limit is not None and limit == limit and severity != "NO_ALARM":
                 found.append(f"{'<=' if name.startswith('lower') else '>='} {limit:g} {severity}".rstrip())
-        return ", ".join(found)
+                set_somewhere = set_somewhere or limit != 0 or bool(severity)
+        return ", ".join(found) if set_somewhere else ""
 
     def to_dict(self) -> dict[str, Any]:
         """As what JSON can say."""

@@ -203,7 +203,8 @@ class Expectation:
             says += "; the server was asked to merge updates meanwhile"
         if feed.dropped:
             says += f"; {feed.dropped} updates were dropped"
-        says += "; what the IOC does not post (deadband, the same value again) cannot be seen"
+        says += "; give it longer, or look at what moves it"
+        says += " (what the IOC does not post, within its deadband or the same value again, cannot be seen)"
         why = Diagnosis(self._channel.facts(elapsed=self._timeout, phase="processing"))
         return CATimeoutError(says, pvname=name, elapsed=self._timeout, phase="processing", why=why)
 

@@ -24,6 +24,7 @@ from caclient.client.description import FIELDS, Description, record_of
 from caclient.client.facts import Facts
 from caclient.client.home import Settings
 from caclient.client.known import KnownPV
+from caclient.client.monitor import Monitor
 from caclient.client.picture import Line, card
 from caclient.client.properties import fetch
 from caclient.client.subscription import Subscription
@@ -178,12 +179,12 @@ class PV(KnownPV):
         """Why it does not answer, or that all is well: from what is known, without waiting. *Any thread.*"""
         return Diagnosis(self._facts())
 
-    def _facts(self) -> Facts:
+    def _facts(self, everybody: bool = False) -> Facts:
         facts = self._channel.facts()
         if self._closed:
             facts.closed = "this PV has been closed"
         lanes = self._runtime.lanes
-        for calls, callback in self._calls():
+        for calls, callback in self._calls_of_all() if everybody else self._calls():
             facts.queued += calls.pending
             facts.dropped += calls.dropped
             busy = lanes.busy_for(calls)
@@ -201,8 +202,20 @@ class PV(KnownPV):
             found.append((callbacks.events, callbacks.running or next(iter(callbacks.entries.values())).callback))
         return found
 
+    def _calls_of_all(self) -> list[tuple[Any, Any]]:
+        """What waits for callbacks of any PV of this name, and a callback of each."""
+        found: list[tuple[Any, Any]] = []
+        for dependent in self._channel.dependents:
+            if isinstance(dependent, Callbacks) and dependent.entries:
+                callback = dependent.running or next(iter(dependent.entries.values())).callback
+                found.append((dependent.events, callback))
+            elif isinstance(dependent, Monitor):
+                owners = [getattr(holder.sink, "owner", None) for holder in dependent.holders]
+                found += [(each._calls, each.callback) for each in owners if isinstance(each, Subscription)]
+        return found
+
     def _examine(self, limit: float) -> Diagnosis:
-        """Why, after having waited for it, and asked it something."""
+        """Why, after having waited for it, and asked it something; whoever's callbacks of this name are stuck."""
         if not self._closed:
             deadline = time.monotonic() + limit
             try:
@@ -210,7 +223,7 @@ class PV(KnownPV):
                     get.read(self._channel, min(deadline, time.monotonic() + max(limit, SILENT + 0.1)))
             except CAError:
                 pass  # which is what is to be told
-        return self.why()
+        return Diagnosis(self._facts(everybody=True))
 
     @by_name
     def describe(self, *more: Never, timeout: Timeout = DEFAULT) -> Description:

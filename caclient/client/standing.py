@@ -10,6 +10,7 @@ import math
 import time
 from typing import Any, Final, NamedTuple, Protocol
 
+from caclient.client.causes import ASK_WHO_KEEPS
 from caclient.client.facts import Facts, Surroundings
 from caclient.client.ride import Ride
 from caclient.client.shape import Shape
@@ -303,5 +304,5 @@ class Standing:
     def denied(self, what: str) -> AccessDeniedError:
         """What to raise when the server lets us not ``"read"``, or not ``"write"``."""
         user, host = self.runtime.identity
-        text = f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}"
+        text = f"'{self.name}': no {what} access for {user}@{host} on {self.circuit_name}; {ASK_WHO_KEEPS}"
         return AccessDeniedError(text, pvname=self.name, phase="request", why=Diagnosis(self.facts(phase="request")))

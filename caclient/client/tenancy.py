@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from caclient.client.causes import MAKE_ANEW
 from caclient.client.channel import Channel
 from caclient.client.facts import Facts
 from caclient.client.home import Home, Lease
@@ -122,7 +123,7 @@ class HeldPV:
     def _open_channel(self) -> Channel:
         if self._closed:
             closed = Facts(self.pvname, closed="this PV has been closed")
-            text = f"'{self.pvname}': this PV has been closed"
+            text = f"'{self.pvname}': this PV has been closed; {MAKE_ANEW}"
             raise DisconnectedError(text, pvname=self.pvname, why=Diagnosis(closed))
         return self._channel
 

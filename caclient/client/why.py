@@ -122,10 +122,14 @@ class Diagnosis:
             ("type", f"{facts.native_type}[{facts.count}], {facts.access}" if facts.native_type else ""),
             ("updates", f"{facts.queued} wait, {facts.dropped} dropped, {facts.thinned} thinned"),
             ("paused", "the server was asked to send no updates for a while" if facts.paused else ""),
-            *(("moved", f"{what}, {in_seconds(ago)} ago") for ago, what in facts.moves),
+            (
+                "was",
+                " > ".join(what + ("" if math.isnan(ago) else f" for {in_seconds(ago)}") for ago, what in facts.moves),
+            ),
         ]
         if facts.around.config is not None and facts.lost:
-            rows += [("setting", line) for line in facts.around.config.describe() if "(default)" not in line]
+            given = [line for line in facts.around.config.describe() if "(default)" not in line]
+            rows += [("setting", line) for line in given if "(EPICS_CAS_" not in line]  # which are for servers
         return [(name, text) for name, text in rows if text]
 
     def __repr__(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from caclient import (
@@ -35,6 +37,7 @@ from caclient import (
 )
 from caclient.ioc import IOC, Completion, Record
 from tests.recorder import PATIENCE, Recorder
+from tests.resilience.watching import eventually
 
 
 @pytest.fixture
@@ -139,6 +142,28 @@ def test_why_by_name(ioc):
     assert why("fixed").cause is Cause.NO_WRITE_ACCESS
     assert why("nowhere", timeout=0.7).cause is Cause.NO_REPLY
     assert why("nowhere-else", timeout=0).cause is Cause.SEARCHING
+
+
+@pytest.mark.parametrize("way", ["subscribe", "add_callback"])
+def test_why_by_name_sees_whoevers_callback_is_stuck(ioc, way):
+    begun, go_on = threading.Event(), threading.Event()
+
+    def stuck(*_, **__):
+        begun.set()
+        go_on.wait(PATIENCE)
+
+    with PV("x") as pv:
+        getattr(pv, way)(stuck)
+        if way == "add_callback":
+            pv.put(7.0)
+        assert begun.wait(PATIENCE)
+        pv.put(2.0, wait=True)
+        try:
+            eventually(lambda: why("x").cause is Cause.CALLBACK_BUSY)
+            assert "stuck (test_api.py:" in why("x").says
+            assert PV("x").why().cause is Cause.HEALTHY  # nothing is in the way of that one
+        finally:
+            go_on.set()
 
 
 def test_what_lives_is_listed_and_ended(ioc):

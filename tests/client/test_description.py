@@ -37,6 +37,14 @@ def test_what_is_not_known_is_left_out():
     assert described(None, {}).description is None
 
 
+def test_zeros_are_no_limits_where_nothing_says_so():
+    """Integers have no NaN: a waveform's limits are all 0."""
+    nothing = ControlInfo("", None, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert not {"alarm limits", "display limits", "control limits"} & described(nothing, {}, 1).rows().keys()
+    assert described(nothing, FIELDS, 1).rows()["alarm limits"] == "<= 0 MINOR, >= 0 MINOR, >= 0 MAJOR"
+    assert described(nothing, {}, "").rows()["value"] == "''"
+
+
 def test_each_fact_is_an_attribute_and_json():
     found = described()
     assert (found.description, found.record_type, found.units) == ("Sample <x>", "ai", "mm")

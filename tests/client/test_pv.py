@@ -367,7 +367,7 @@ def test_a_closed_pv_says_so(pair):
         lambda: pv.subscribe(print), lambda: pv.add_callback(print), lambda: pv.add_connection_callback(print),
         lambda: pv.add_access_callback(print), lambda: pv.updates(), lambda: pv.wait_for(bool, timeout=10),
     ):  # fmt: skip
-        with pytest.raises(DisconnectedError, match="'x': this PV has been closed"):
+        with pytest.raises(DisconnectedError, match="'x': this PV has been closed; make a new PV"):
             use()
 
 

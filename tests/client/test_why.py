@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from caclient.client.facts import Facts
+from caclient.client.facts import Destination, Facts, Surroundings
 from caclient.client.why import Diagnosis
+from caclient.config import Config
 from tests.client.test_causes import HERE, LOST, UP
 
 
@@ -15,9 +18,17 @@ def test_facts_are_told_where_they_are_known():
     assert "addr_list = 10.0.0.255:5064 (argument)" in facts["settings"]
     assert facts["destinations"][0]["sent"] == 7
     assert "refusal" not in facts
-    text = str(Diagnosis(Facts("x", HERE, **UP, round_trip=0.001, moves=((2.0, "ready"),))))
+    moves = ((math.nan, "creating"), (2.0, "ready"))
+    text = str(Diagnosis(Facts("x", HERE, **UP, round_trip=0.001, moves=moves)))
     assert "round trip: 1.000 ms" in text
-    assert "moved: ready, 2.000 s ago" in text
+    assert "was: creating > ready for 2.000 s" in text
+
+
+def test_settings_of_servers_are_none_of_a_clients_business():
+    config = Config.from_env({"EPICS_CAS_SERVER_PORT": "5099", "EPICS_CA_ADDR_LIST": "10.0.0.255"})
+    text = str(Diagnosis(Facts("x", Surroundings(config, [Destination("10.0.0.255:5064", 7)]), **LOST)))
+    assert "setting: addr_list = 10.0.0.255:5064 (EPICS_CA_ADDR_LIST)" in text
+    assert "5099" not in text
 
 
 @pytest.mark.parametrize(
