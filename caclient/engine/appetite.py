@@ -18,8 +18,11 @@ GLUT: Final = 4 * 1024 * 1024
 """Bytes while so much comes and the interpreter is crowded: there is no next turn soon."""
 PORTION: Final = 16_384
 """Bytes decoded at a time if it is: fewer than 500 of the smallest updates."""
-CROWDED: Final = 0.003
-"""Seconds that a read takes at least if another thread has had the interpreter meanwhile, and for long."""
+CROWDED: Final = 0.02
+"""Seconds that a read takes at least if another thread has had the interpreter meanwhile, and for long.
+
+A thread that runs Python has it for 5 ms (``sys.getswitchinterval``), and that which makes the callbacks is such a one.
+"""
 
 
 class Appetite:

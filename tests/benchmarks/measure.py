@@ -104,10 +104,10 @@ def flow_rate(counter: Counter, seconds: float) -> Numbers:
         time.sleep(0.01)
     check(counter.count > 0, "no update came in 10 s")
     time.sleep(0.25 * seconds)
-    start, first = clock(), counter.count
+    start, cpu, first = clock(), time.process_time(), counter.count
     time.sleep(seconds)
-    end, last = clock(), counter.count
-    return {"rate": (last - first) / (end - start)}
+    end, busy, last = clock(), time.process_time() - cpu, counter.count
+    return {"rate": (last - first) / (end - start), "cpu_us": 1e6 * busy / max(1, last - first)}
 
 
 def resident() -> int:
