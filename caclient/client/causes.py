@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Final, NamedTuple
 
-from caclient.client.facts import Facts
+from caclient.client.facts import Destination, Facts
 
 SOON: Final = 0.5
 """Seconds that a name may be searched before anything is concluded from silence."""
@@ -78,7 +78,13 @@ def _listed(items: Iterable[str], most: int = 4) -> str:
 
 
 def _destinations(facts: Facts) -> str:
-    return _listed(to.address + (" (name server)" if to.tcp else "") for to in facts.around.destinations) or "nowhere"
+    return _listed(map(_told, facts.around.destinations)) or "nowhere"
+
+
+def _told(to: Destination) -> str:
+    """A destination, and what is the matter with it."""
+    known = ", ".join([*(["name server"] if to.tcp else []), *([to.error] if to.error else [])])
+    return f"{to.address} ({known})" if known else to.address
 
 
 def searched(facts: Facts) -> str:
@@ -138,7 +144,15 @@ def _owes_an_answer(facts: Facts) -> bool:
     return facts.connected and owed is not None and owed >= SILENT and (heard is None or heard >= owed)
 
 
+def _network_advice(facts: Facts) -> str:
+    if all(to.tcp for to in facts.around.destinations):
+        return "see whether that name server runs, and takes connections from here"
+    return "check the network connection, and the routes to these addresses"
+
+
 def _no_reply_advice(facts: Facts) -> str:
+    if all(to.tcp for to in facts.around.destinations) and facts.around.destinations:
+        return "check the spelling, that its IOC runs, and that the name server knows that IOC"
     here = all(to.address.startswith("127.") for to in facts.around.destinations)
     where = "only this machine is searched: for an IOC elsewhere" if here else "for an IOC on another network"
     return (
@@ -182,7 +196,7 @@ RULES: Final[tuple[Rule, ...]] = (
         lambda facts: (
             "searches cannot be sent: " + _listed(f"{to.address}: {to.error}" for to in facts.around.destinations)
         ),
-        lambda facts: "check the network connection, and the routes to these addresses",
+        _network_advice,
     ),
     Rule(
         Cause.NO_ADDRESS,

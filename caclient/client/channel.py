@@ -171,8 +171,9 @@ class Channel(Standing):
     def _ride(self, address: Address) -> None:
         delay = self.pool.patience_with(address)
         if delay > 0:
-            self.note = f"{address[0]}:{address[1]} {self.pool.not_serving(address)}"
-            self._fails(address, refusal=self.pool.not_serving(address))
+            refusal = self.pool.not_serving(address)
+            self.note = f"{address[0]}:{address[1]} answers searches but does not serve: {refusal}"
+            self._fails(address, refusal=refusal)
             self.finder.seek(self, delay)
             return
         circuit = self.pool.circuit(address, self.priority)

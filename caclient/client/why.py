@@ -118,7 +118,7 @@ class Diagnosis:
             ("server", facts.address or facts.answered_by or ""),
             ("heard", "" if facts.heard is None else f"{in_seconds(facts.heard)} ago"),
             ("round trip", "" if facts.round_trip is None else f"{facts.round_trip * 1e3:.3f} ms"),
-            ("searched", searched(facts) if facts.searches else ""),
+            ("searched", searched(facts) if facts.searches and facts.around.destinations else ""),
             ("type", f"{facts.native_type}[{facts.count}], {facts.access}" if facts.native_type else ""),
             ("updates", f"{facts.queued} wait, {facts.dropped} dropped, {facts.thinned} thinned"),
             ("paused", "the server was asked to send no updates for a while" if facts.paused else ""),

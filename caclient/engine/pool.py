@@ -181,9 +181,9 @@ class Pool:
         return 0.0 if failed is None else failed.until - time.monotonic()
 
     def not_serving(self, address: Address) -> str:
-        """What is known of an address that answers searches only. *Any thread.*"""
+        """Why an address that answers searches does not serve. *Any thread.*"""
         failed = self._failures.get(address, _NO_FAILURE)
-        return f"answers searches but does not serve: {failed.reason} ({failed.attempts} attempts)"
+        return f"{failed.reason} ({failed.attempts} attempt{'' if failed.attempts == 1 else 's'})"
 
     def refusing(self) -> dict[Address, int]:
         """The addresses that answer searches but do not serve, and how often each was tried in vain. *Any thread.*"""

@@ -104,3 +104,14 @@ def test_the_others_that_hold_stand_beside_the_first():
 def test_only_this_machine_is_told():
     around = Surroundings(None, [Destination("127.0.0.1:5064", 3)])
     assert "only this machine is searched" in Diagnosis(Facts("x", around, **LOST)).advice
+
+
+def test_a_name_server_is_told_as_one():
+    down = Destination("10.0.0.9:5064", 3, "connect failed: ECONNREFUSED", "down")
+    alone = Diagnosis(Facts("x", Surroundings(None, [down]), **LOST))
+    assert alone.cause is Cause.NETWORK
+    assert alone.advice == "see whether that name server runs, and takes connections from here"
+    beside = Diagnosis(Facts("x", Surroundings(None, [Destination("10.0.0.255:5064", 7), down]), **LOST))
+    assert beside.says.endswith("to 10.0.0.255:5064, 10.0.0.9:5064 (name server, connect failed: ECONNREFUSED)")
+    up = Diagnosis(Facts("x", Surroundings(None, [Destination("10.0.0.9:5064", 3, "", "open")]), **LOST))
+    assert up.advice == "check the spelling, that its IOC runs, and that the name server knows that IOC"

@@ -35,7 +35,7 @@ def test_a_server_that_never_finishes_tcp_hurts_nobody_else(serve: Serve, connec
     with pytest.raises(CATimeoutError) as failure:
         lost[0].get(timeout=0.1)
     wanted = {
-        Tcp.REFUSE: r"answers searches but does not serve: connect failed: ECONNREFUSED \(\d attempts\)",
+        Tcp.REFUSE: r"answers searches, but takes no connection: connect failed: ECONNREFUSED \(\d attempts?\)",
         Tcp.SILENT: r"127.0.0.1:\d+ .*has not (created|answered the request to create) the channel",
         Tcp.NEVER: r"answered the search, (the TCP connection is not up|but its TCP port has not answered)",
     }[tcp]
