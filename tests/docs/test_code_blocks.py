@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ NEEDS = re.compile(r"^<!-- run: (\w+) -->$", re.MULTILINE)
 FENCED = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?:\s*<!-- output -->\n```text\n(?P<output>.*?)^```)?", re.MULTILINE | re.DOTALL
 )
+LINK = re.compile(r"\[[^]]*\]\((\w+\.pcap)\)")
+"""A file that the reader is told to save."""
 NUMBER = re.compile(r"[-+]?\d[\d.:]*(?:e[-+]?\d+)?")
 
 # Runs the blocks given on standard input as JSON, [line, code] each; what each printed goes to standard output as JSON.
@@ -97,13 +100,23 @@ def need_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_blocks_run_and_print_what_the_page_says(page: Path, request: pytest.FixtureRequest) -> None:
+def test_blocks_run_and_print_what_the_page_says(page: Path, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     environment: dict[str, str] = request.getfixturevalue(need_of(page))
     blocks = blocks_of(page)
-    printed = run_blocks(page, blocks, environment)
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        shutil.copy(page.parent / link, tmp_path)
+    printed = run_blocks(page, blocks, environment, tmp_path)
     for block, text in zip(blocks, printed, strict=True):
         if block.output is not None:
             assert masked(text) == masked(block.output), f"{name_of(page)}, block at line {block.line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_says_how_to_start_what_its_code_needs(page: Path) -> None:
+    text, need = page.read_text(encoding="utf-8"), need_of(page)
+    assert need == "nothing" or "python -m caclient.ioc_examples.random_walk" in text
+    assert need != "walk_through" or "caclient-repeater" in text
+    assert not [block.line for block in blocks_of(page) if 'environ["EPICS' in block.code], "a reader has no variables"
 
 
 def test_first_program_has_at_most_ten_lines() -> None:
@@ -117,13 +130,13 @@ def test_sniffer_has_at_most_forty_lines() -> None:
     assert len(sniffer.code.splitlines()) <= 40
 
 
-def run_blocks(page: Path, blocks: list[Block], environment: dict[str, str]) -> list[str]:
-    """What each block printed."""
+def run_blocks(page: Path, blocks: list[Block], environment: dict[str, str], folder: Path) -> list[str]:
+    """What each block printed, run in a folder that has nothing but what the page gives its reader."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", _RUN_BLOCKS],
         input=json.dumps([str(page), [[block.line, block.code] for block in blocks]]),
-        env=os.environ | environment,
-        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=50,
