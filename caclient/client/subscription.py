@@ -29,6 +29,7 @@ from caclient.settings import shown
 Policy: TypeAlias = Literal["all", "latest"]
 ReadingCallback: TypeAlias = Callable[[Reading], Any]
 
+_PROPERTY: Final = int(Mask.PROPERTY)
 _LOOK: Final = 16
 """Callbacks between two looks at the clock, where many readings came together."""
 
@@ -61,7 +62,7 @@ class Hold:
     def enter(self) -> None:
         """Have the sink given the current value, and every update from then on. *Any thread.*"""
         channel = self.monitor.channel
-        if self.monitor.mask & Mask.PROPERTY:
+        if int(self.monitor.mask) & _PROPERTY:
             want(channel, follow=True)  # ahead of the monitor: its updates then find the metadata changed
         runtime = channel.runtime
         runtime.on_engine(self.monitor.enter, self)

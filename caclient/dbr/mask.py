@@ -30,6 +30,8 @@ _LETTERS: Final = {"v": Mask.VALUE, "a": Mask.ALARM, "l": Mask.LOG, "p": Mask.PR
 
 def event_mask(given: Any) -> Mask:
     """A mask as it was given; BadValueError if it is none, or asks for nothing."""
+    if type(given) is Mask and 0 < given < 1 << 16:
+        return given  # as each subscription has it that was told nothing
     advice = 'give Mask.VALUE | Mask.ALARM, or its letters "va" (v, a, l, p)'
     if isinstance(given, str):
         mask = Mask(0)
