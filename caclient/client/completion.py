@@ -20,6 +20,7 @@ from caclient.client.channel import Channel
 from caclient.client.request import Request
 from caclient.client.ride import Ride
 from caclient.client.standing import State
+from caclient.client.timeout import seconds
 from caclient.client.waiting import give, wait
 from caclient.dbr.put import Form
 from caclient.engine.lanes import Lane, report_error
@@ -92,6 +93,8 @@ class Put(Future[None]):
             report_error(self._lane, error, fn)
 
     def _await(self, timeout: float | None) -> None:
+        if timeout is not None:
+            timeout = seconds(timeout)
         if self.done():
             return
         if self._process != os.getpid():

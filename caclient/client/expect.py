@@ -27,7 +27,7 @@ from caclient.client.why import Diagnosis
 from caclient.dbr import ChannelType, Reading, TimeStamp
 from caclient.dbr.mask import DEFAULT_MASK
 from caclient.engine.signals import new_signal
-from caclient.errors import CAError, CATimeoutError, shorten
+from caclient.errors import BadValueError, CAError, CATimeoutError, shorten
 
 _SPARE: Final = 0.25
 """Which part of the time is kept for a fresh read at the end."""
@@ -125,7 +125,13 @@ class Expectation:
 
     @property
     def reading(self) -> Reading | None:
-        """The first reading that was expected; None until it has come."""
+        """The first reading that was expected; None until it has come.
+
+        :raises BadValueError: it was never armed, for want of a ``with``.
+        """
+        if not hasattr(self, "_hold"):
+            name = self._channel.name
+            raise BadValueError(f"'{name}': nothing is expected yet: write with pv.expect(...) as seen:", pvname=name)
         while self._found is None and (reading := self._feed.take()) is not None:
             self._look(reading)
         return self._found

@@ -34,8 +34,8 @@ from caclient.client.why import Diagnosis
 from caclient.dbr import Reading
 from caclient.dbr.mask import MaskLike, event_mask
 from caclient.engine.lanes import named
-from caclient.errors import CAError, shorten
-from caclient.settings import flag
+from caclient.errors import CAError, WrongTypeError, shorten
+from caclient.settings import flag, shown
 
 _LOOK: Final = 0.5
 """Seconds that a notebook may wait for the first value, instead of showing that there is none yet."""
@@ -61,10 +61,11 @@ class PV(KnownPV):
 
     __slots__ = ()
 
+    @by_name
     def __init__(
         self,
         pvname: str,
-        *,
+        *more: Never,
         connection_callback: Callable[..., Any] | None = None,
         access_callback: Callable[..., Any] | None = None,
         callback: Callable[..., Any] | None = None,
@@ -74,6 +75,9 @@ class PV(KnownPV):
         context: Handle | None = None,
     ) -> None:
         self._closed = True  # until there is something to close
+        if more:
+            hint = "the others go by name, as in callback=..., timeout=5"
+            raise surplus("PV", 1, more, "auto_monitor", hint=hint)
         name: Any = pvname  # whatever it is: what is no text is refused below
         self.pvname = name.strip() if isinstance(name, str) else name
         self.priority = priority
@@ -122,6 +126,9 @@ class PV(KnownPV):
 
     def remove_callback(self, index: int) -> None:
         """Call it no more; an unknown index is no error. A call that runs is not waited for. *Any thread.*"""
+        if type(index) is not int:
+            text = f"index={shown(index)}: give what add_callback() has returned"
+            raise WrongTypeError(f"'{self.pvname}': {text}", pvname=self.pvname)
         if self._callbacks is not None:
             self._callbacks.remove(index)
 

@@ -35,7 +35,8 @@ class Results(Mapping[str, T], Generic[T]):
             error = self.failed.get(name)
             if error is not None:
                 raise KeyError(f"{name!r} failed: {error}") from error
-            raise
+            text = f"{name!r} is none of the {len(self)} names that went well: results go by name, as asked"
+            raise KeyError(text) from None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

@@ -101,6 +101,9 @@ class Snapshot(Results[Reading]):
         try:
             draft.write_text(text, encoding="utf-8", errors="surrogatepass")
             draft.replace(target)
+        except OSError as error:
+            error.filename = str(target)  # the draft is nobody's business
+            raise
         finally:
             draft.unlink(missing_ok=True)
 

@@ -250,7 +250,7 @@ class ReadPV(WrittenPV):
         """The monitor that is wanted, and whether however large the array is."""
         if wanted is False or (type(wanted) is int and wanted == 0):
             return None, False
-        mask = DEFAULT_MASK if wanted is None or wanted is True else event_mask(wanted)
+        mask = DEFAULT_MASK if wanted is None or wanted is True else event_mask(wanted, "auto_monitor")
         return monitor_of(self._channel, mask), wanted is not None
 
     def _forgo(self, monitor: Monitor | None, demanded: bool) -> None:

@@ -28,21 +28,21 @@ MaskLike: TypeAlias = "Mask | int | str"
 _LETTERS: Final = {"v": Mask.VALUE, "a": Mask.ALARM, "l": Mask.LOG, "p": Mask.PROPERTY}
 
 
-def event_mask(given: Any) -> Mask:
+def event_mask(given: Any, name: str = "mask") -> Mask:
     """A mask as it was given; BadValueError if it is none, or asks for nothing."""
     if type(given) is Mask and 0 < given < 1 << 16:
         return given  # as each subscription has it that was told nothing
-    advice = 'give Mask.VALUE | Mask.ALARM, or its letters "va" (v, a, l, p)'
+    advice = f'{name}={given!r}: give Mask.VALUE | Mask.ALARM, or its letters "va" (v, a, l, p)'
     if isinstance(given, str):
         mask = Mask(0)
         for letter in given:
             if letter not in _LETTERS:
-                raise BadValueError(f"mask={given!r}: {advice}")
+                raise BadValueError(advice)
             mask |= _LETTERS[letter]
     elif isinstance(given, int) and not isinstance(given, bool):
         mask = Mask(given) if 0 <= given < 1 << 16 else Mask(0)
     else:
-        raise WrongTypeError(f"mask={given!r}: {advice}")
+        raise WrongTypeError(advice)
     if not mask:
-        raise BadValueError(f"mask={given!r}: {advice}")
+        raise BadValueError(advice)
     return mask

@@ -116,7 +116,8 @@ class Runtime:
         """
         if Runtime.exiting and threading.current_thread().daemon:
             time.sleep(_HOLD)
-        return ContextClosedError(f"'{name}': {self.ended or 'the context has been closed'}")
+        closed = "the context has been closed; make a new one, and its PVs anew"
+        return ContextClosedError(f"'{name}': {self.ended or closed}", pvname=name)
 
     def _engine_ended(self, error: BaseException) -> None:
         self.ended = f"the engine thread has ended: {error!r}"

@@ -49,6 +49,10 @@ BY_POSITION = {
     "a timeout to put_and_wait": (lambda x, **_: x.put_and_wait(1, 5, timeout=1), "write timeout=5 for seconds"),
     "a timeout to updates": (lambda x, **_: x.updates(5), "write timeout=5 for seconds"),
     "a timeout to describe": (lambda x, **_: x.describe(5), "write timeout=5 for seconds"),
+    "what pyepics' PV takes": (
+        lambda context, **_: PV("x", print),
+        "is one more: the others go by name, as in callback=..., timeout=5",
+    ),
     "a timeout to caget": (
         lambda context, **_: caget("x", 5, context=context),
         "caget() takes one argument by position, and 5 is one more: write timeout=5 for seconds, count=5 for elements",

@@ -130,3 +130,10 @@ def test_as_a_table():
 def test_pickles():
     again = pickle.loads(pickle.dumps(SNAP))
     assert (list(again), again.time, again["x"]) == (list(SNAP), NOW, SNAP["x"])
+
+
+def test_where_it_cannot_be_written_is_told_by_the_name_given(tmp_path):
+    path = tmp_path / "missing" / "x.json"
+    with pytest.raises(FileNotFoundError) as raised:
+        Snapshot().save(path)
+    assert raised.value.filename == str(path)

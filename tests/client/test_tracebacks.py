@@ -142,7 +142,7 @@ def test_a_notebook_shows_the_users_line_and_the_text_alone(context, shell, caps
         done = shell.run_cell(f"def mine():\n    {call}\nmine()")
         shown = capsys.readouterr().out
         assert isinstance(done.error_in_exec, CAError)
-        assert "searching: 'nowhere' not connected after" in shown
+        assert "'nowhere' not connected after" in shown
         assert INSIDE not in shown
         assert "shorten" not in shown
         if mode != "Minimal":

@@ -154,7 +154,7 @@ def test_auto_monitor(serve, wanted, subscriptions):
 @pytest.mark.parametrize("mask", [1 << 16, -1, "xyz"])
 def test_a_mask_is_a_number_or_letters(serve, mask):
     _, context = serve(Record("x", 1.0))
-    with pytest.raises(BadValueError, match="mask="):
+    with pytest.raises(BadValueError, match="auto_monitor="):
         context.pv("x", auto_monitor=mask)
     with pytest.raises(BadValueError, match="mask="):
         context.pv("x").subscribe(print, mask=mask)

@@ -87,7 +87,7 @@ def test_daemon_threads_are_held_while_the_interpreter_ends(runtime, monkeypatch
     (error,) = answers.wait(1)
     thread.join(PATIENCE)
     assert isinstance(error, ContextClosedError)
-    assert str(error) == "'x': the context has been closed"
+    assert str(error) == "'x': the context has been closed; make a new one, and its PVs anew"
     assert held.items
     runtime.closed_error("x")
     assert len(held.items) == 1
