@@ -16,7 +16,7 @@ from caclient.client.arguments import by_name, surplus
 from caclient.client.callbacks import Callbacks
 from caclient.client.monitor import AUTO_MONITOR, Monitor, monitor_of
 from caclient.client.properties import fetch
-from caclient.client.timeout import DEFAULT, Timeout
+from caclient.client.timeout import DEFAULT, Timeout, seconds
 from caclient.client.why import Diagnosis
 from caclient.client.writing import WrittenPV
 from caclient.dbr import Reading
@@ -80,9 +80,11 @@ class ReadPV(WrittenPV):
             flag("as_string", as_string)  # type: ignore[unreachable]  # for those who check no types
         if type(use_monitor) is not bool:
             flag("use_monitor", use_monitor)  # type: ignore[unreachable]  # for those who check no types
-        limit = self._limit(timeout)
+        if timeout is not DEFAULT:
+            seconds(timeout)  # refused in memory or not
         reading = self._cached() if use_monitor and count is None else None
         if reading is None or as_string:
+            limit = self._limit(timeout)
             deadline = time.monotonic() + limit
             try:
                 if reading is None:
