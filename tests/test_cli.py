@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,8 @@ from caclient import cli
 from caclient.cli import demo
 from caclient.cli.verbs import ALL
 from caclient.errors import CATimeoutError
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_without_a_verb_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,3 +70,18 @@ def test_what_is_not_used_is_not_imported() -> None:
     program = "import sys; from caclient.cli import get, put, monitor, info; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert not {"rich", "argcomplete", "argparse", "caclient.cli.watch"} & set(done.stdout.split())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child alone")
+@pytest.mark.parametrize("verb", ["get", "why"])
+def test_ctrl_c_while_modules_load_ends_without_a_word(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("import time\nprint('loading', flush=True)\ntime.sleep(30)\n")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-m", "caclient", verb, "some:pv"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=20) == ("", "")
+        assert process.returncode == -signal.SIGINT

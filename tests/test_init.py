@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import math
 import re
@@ -26,6 +27,49 @@ def test_every_public_name_is_there_once_and_in_order():
     assert len(set(caclient.__all__)) == len(caclient.__all__)
     for name in caclient.__all__:
         assert getattr(caclient, name) is not None
+
+
+def test_what_type_checkers_see_is_what_there_is():
+    tree = ast.parse(Path(caclient.__file__).read_text("utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    imported = {
+        alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    for name, module in imported.items():
+        assert getattr(caclient, name) is getattr(importlib.import_module(module), name)
+    for name in set(caclient.__all__) | {"errors", "client", "dbr"}:
+        assert getattr(caclient, name) is not None
+    assert not hasattr(caclient, "nothing_of_ours") and not hasattr(caclient, "numpy")
+    assert set(caclient.__all__) <= set(imported)
+
+
+def test_a_name_loads_what_it_needs_and_importing_alone_nothing():
+    program = """
+import sys
+import caclient
+assert "numpy" not in sys.modules and "caclient.client" not in sys.modules
+try:
+    raise caclient.CATimeoutError("x")
+except caclient.CAError:
+    pass
+assert "caclient.client" not in sys.modules
+from caclient import *
+assert PV is caclient.PV and "numpy" in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("first", ["caclient.PV", "caclient.caget_many", "caclient.client.pv.PV", "caclient.using"])
+def test_whatever_is_used_first_there_is_a_default_context(first):
+    program = f"""
+import caclient, importlib, pkgutil
+pkgutil.resolve_name({first!r})
+with caclient.PV("nothing:of:ours"):
+    assert "nothing:of:ours" in str(caclient.why("nothing:of:ours"))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_users_see_what_is_for_users():
@@ -63,6 +107,8 @@ class Watched(socket.socket):
     def __init__(self, *args, **keywords): made.append(args); super().__init__(*args, **keywords)
 socket.socket = Watched
 import caclient
+assert made == [] and threading.active_count() == 1, (made, threading.enumerate())
+caclient.PV
 assert made == [] and threading.active_count() == 1, (made, threading.enumerate())
 assert caclient.client.default._default is None
 print(caclient.__version__)
@@ -106,7 +152,7 @@ def test_each_call_is_as_agreed(name, signature):
     text, _, returned = signature.partition(" -> ")
     spelled = eval(
         "lambda " + ast.unparse(ast.parse(f"def f{text}: pass").body[0].args) + ": None",  # type: ignore[attr-defined]
-        {**vars(caclient), "math": math},
+        {**{name: getattr(caclient, name) for name in caclient.__all__}, "math": math},
     )
     wanted = [(n, kind, Whatever() if default is ... else default) for n, kind, default in parameters(spelled)]
     call = named(name)

@@ -7,8 +7,11 @@ command is called by their names (caget, caput, camonitor, cainfo). The other ve
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import PurePath
 from typing import Final, Protocol, cast
@@ -35,12 +38,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _guarded(called: str, arguments: Sequence[str]) -> int:
-    from caclient.errors import CAError
+@contextmanager
+def _ended_by_ctrl_c() -> Iterator[None]:
+    """Leave Ctrl-C to the system while modules load: it ends us without a word; numpy would make an error of it."""
+    mine = threading.current_thread() is threading.main_thread()
+    if not mine or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    from .escapes import visible
-    from .options import UsageError
-    from .output import complain, silence
+
+def _guarded(called: str, arguments: Sequence[str]) -> int:
+    with _ended_by_ctrl_c():
+        from caclient.errors import CAError
+
+        from .escapes import visible
+        from .options import UsageError
+        from .output import complain, silence
 
     try:
         return _run(called, arguments)
@@ -71,15 +89,17 @@ def _run(called: str, arguments: Sequence[str]) -> int:
 
 
 def _tool(verb: str) -> Tool:
-    return cast("Tool", import_module(f"caclient.cli.{verb}"))
+    with _ended_by_ctrl_c():
+        return cast("Tool", import_module(f"caclient.cli.{verb}"))
 
 
 def _command(arguments: Sequence[str]) -> int:
     """One of the verbs with options of the usual kind."""
-    from .parsers import command, main_parser
+    with _ended_by_ctrl_c():
+        from .parsers import command, main_parser
 
-    verb = next((word for word in arguments if not word.startswith("-")), "")
-    parser = main_parser(verb)
+        verb = next((word for word in arguments if not word.startswith("-")), "")
+        parser = main_parser(verb)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()

@@ -38,7 +38,7 @@ def main_parser(only: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=version_line(), help="print versions and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="VERB", help=argparse.SUPPRESS)
     for name, verb in ALL.items():
-        subparser = subparsers.add_parser(name, prog=f"caclient {name}", **_texts(verb))
+        subparser = subparsers.add_parser(name, prog=f"caclient {name}", help=verb.summary, **_texts(verb))
         if only in (None, name):
             _fill(name, subparser)
     return parser
