@@ -40,6 +40,7 @@ class Stage:
             return {f"{call.id} {call.args}": found for call, found in zip(calls, results, strict=True) if found}
 
     def _make(self, call: Call, program: Sequence[str]) -> list[str]:
+        call = _patient(call)
         if call.own_ioc:
             with soft_ioc() as own:
                 return replay(replace(call, env=call.env | own.client_environment()), self._commands, own, program)
@@ -47,3 +48,9 @@ class Stage:
             for record in sorted(call.records):
                 held.enter_context(self._locks[record])
             return replay(call, self._commands, self._ioc, program)
+
+
+def _patient(call: Call) -> Call:
+    """A call that succeeds does so on a busy machine too, where a second may pass before anybody answers."""
+    waits = call.stderr or call.exit != 0 or call.steps or any(word.startswith("-w") for word in call.args)
+    return call if waits else replace(call, env={"EPICS_CLI_TIMEOUT": "20"} | call.env)
