@@ -82,6 +82,33 @@ def test_each_module_imports_alone_and_quietly(tmp_path: Path) -> None:
     assert {name: packages for name, packages in brought.items() if packages} == {}
 
 
+# What there is on POSIX systems only, and is not there on Windows.
+_IMPORT_ALL_AS_ON_WINDOWS = """
+import asyncio, importlib, multiprocessing, os, select, signal, socket, subprocess, sys, tempfile
+import ifaddr, numpy, typing_extensions
+for module in ("fcntl", "grp", "pwd", "resource", "termios", "tty", "pty"):
+    sys.modules[module] = None
+for owner, names in {
+    os: "fork forkpty register_at_fork uname getuid geteuid getpgid setsid killpg",
+    signal: "SIGHUP SIGUSR1 SIGALRM SIGPIPE setitimer pthread_kill pthread_sigmask siginterrupt",
+    select: "poll epoll",
+}.items():
+    for name in names.split():
+        if hasattr(owner, name):
+            delattr(owner, name)
+for module in sys.argv[1:]:
+    importlib.import_module(module)
+"""
+
+
+def test_no_import_needs_what_only_posix_systems_have() -> None:
+    stand_ins = PACKAGE / "pyepics/children"
+    modules = [module_name(path) for path in SOURCES if path.stem != "__main__" and stand_ins not in path.parents]
+    command = [sys.executable, "-c", _IMPORT_ALL_AS_ON_WINDOWS, *modules]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_only_front_ends_print() -> None:
     found = [place for path in SOURCES if not is_front_end(path) for place in places(path, calls_of(path, "print"))]
     assert found == []

@@ -20,6 +20,7 @@ def test_the_oldest_is_what_pip_is_told() -> None:
 
 def test_the_script_checks_each() -> None:
     assert f'versions="{" ".join(PROMISED)}"' in (ROOT / ".ci/versions").read_text()
+    assert re.search(r"^\.ci/versions\b", (ROOT / ".ci/run").read_text(), re.MULTILINE)
 
 
 def test_the_workflow_runs_each() -> None:

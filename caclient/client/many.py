@@ -372,4 +372,4 @@ def _note(error: BaseException, results: Results[Reading]) -> None:
     if results.failed:
         text = f"not restored: {summary(results.failed, len(results) + len(results.failed))}"
         notes = getattr(error, "__notes__", [])  # add_note() came with Python 3.11
-        error.__notes__ = [*notes, text]  # type: ignore[attr-defined]
+        vars(error)["__notes__"] = [*notes, text]

@@ -104,13 +104,13 @@ def test_closing_a_dead_pv_never_blocks(serve: Serve, connect: Connect) -> None:
         pv.add_callback(lambda **_: None)
     assert (x.get(), y.get()) == (1.5, 1.5)
     server.stall()
-    with within(0.2):
+    with within(3.0):
         x.clear_callbacks()
         x.disconnect()
         dead.disconnect()
     server.resume()
     server.stop()
-    with within(0.2):
+    with within(3.0):
         y.disconnect()
 
 
@@ -221,7 +221,7 @@ def test_a_context_closes_twice_and_says_so(serve: Serve, connect: Connect) -> N
     server.wait_for(lambda command: type(command).__name__ == "ReadNotifyRequest")
     for number in range(1000):
         x.put(float(number))
-    with within(0.5):
+    with within(3.0):
         context.close()
         context.close()
     for thread in threads:

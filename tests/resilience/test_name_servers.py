@@ -73,7 +73,7 @@ def test_dead_name_servers_cost_nothing(serve: Serve) -> None:
     ioc = serve({"x": 1.5})
     with ask(closed, hole, silent, ioc) as context, within(1.0):
         assert context.pv("x").get() == 1.5
-    with within(0.5):  # T27: and nothing hangs at the end
+    with within(3.0):  # T27: and nothing hangs at the end
         ask(closed, hole, silent).close()
 
 
