@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from caclient import CATimeoutError, Context
@@ -57,3 +60,12 @@ def test_where_it_was_when_nothing_is_known(serve):
     assert channel.circuit_name == "no server"
     channel.state = State.CONNECTING
     assert "its server answered the search" in str(channel.unready(0.0))
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_state_is_found_in_tables_however_it_was_come_by(state):
+    table = {each: each.value for each in State}
+    assert table[State(state.value)] == state.value
+    assert table[State[state.name]] == state.value
+    assert table[copy.deepcopy(state)] == state.value
+    assert table[pickle.loads(pickle.dumps(state))] == state.value

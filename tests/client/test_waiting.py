@@ -60,3 +60,27 @@ def test_a_latch_that_nobody_opens(runtime):
     started = time.monotonic()
     Latch(2).wait(runtime, started + 0.01, math.inf)
     assert time.monotonic() - started >= 0.01
+
+
+def test_a_latch_takes_what_several_tell_at_once(runtime):
+    raised = []
+    for _ in range(50):
+        latch = Latch(4)
+        start = threading.Barrier(4)
+
+        def tell(latch: Latch = latch, start: threading.Barrier = start) -> None:
+            start.wait(PATIENCE)
+            try:
+                latch.release()
+            except Exception as error:
+                raised.append(error)
+
+        threads = [threading.Thread(target=tell) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + PATIENCE
+        latch.wait(runtime, deadline, math.inf)
+        assert time.monotonic() < deadline
+        for thread in threads:
+            thread.join(PATIENCE)
+    assert raised == []

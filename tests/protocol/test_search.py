@@ -173,6 +173,15 @@ class TestOneName:
         assert searches.attempts(1).asks == 1
         assert len(searches) == 1
 
+    def test_added_again_while_it_waits_is_asked_for_at_once(self):
+        searches = schedule()
+        searches.add(1, "a", 0.0, delay=1.0)
+        searches.add(1, "a", 0.0)
+        assert searches.asks_for(1)
+        assert due(searches, 0.0) == [[(1, "a")]]
+        searches.found(1, 0.01)
+        assert run(searches, 1.5, now=0.01) == []  # what was to be asked for after the delay is gone
+
     def test_can_wait_before_it_is_asked_for(self):
         searches = schedule()
         searches.add(1, "a", 0.0, delay=3.0)
