@@ -59,6 +59,12 @@ class Hold:
         self._ends = ends
         self._open = True
 
+    def again(self) -> Hold:
+        """Another one, that wants the same."""
+        monitor = self.monitor
+        skip, ends = self.skip_initial, self._ends
+        return Hold(monitor.channel, monitor.mask, self.sink, skip_initial=skip, ends=ends, form=monitor.form)
+
     def enter(self) -> None:
         """Have the sink given the current value, and every update from then on. *Any thread.*"""
         channel = self.monitor.channel
@@ -228,19 +234,19 @@ class Subscription:
     It lives until it is closed, whether or not anybody holds it, and keeps its PV. *Any thread.*
     """
 
-    __slots__ = ("__weakref__", "_calls", "_hold", "_made_at", "_make", "_thinned", "_thinned_at", "callback", "pv")
+    __slots__ = ("__weakref__", "_calls", "_hold", "_made_at", "_paused", "_thinned", "_thinned_at", "callback", "pv")
 
     def __init__(self, pv: Any, callback: ReadingCallback, calls: Calls, make: Callable[[Sink], Hold]) -> None:
         self.pv = pv
         self.callback = callback
         self._calls = calls
-        self._make = make
         self._thinned = 0
         self._thinned_at = 0
         self._made_at = time.monotonic()
         self._hold: Hold | None = None
+        self._paused: Hold | None = None
         calls.owner = self
-        self.resume()
+        self._begin(make(calls))
 
     @property
     def pvname(self) -> str:
@@ -289,20 +295,25 @@ class Subscription:
         hold = self._hold
         if hold is not None:
             self._thinned = self.thinned
-            self._hold = None
+            self._hold, self._paused = None, hold
             hold.close()
 
     def resume(self) -> None:
         """Want them again, beginning with the current value; no error if it is active."""
-        if self._hold is None and not self.closed:
-            self._hold = hold = self._make(self._calls)
-            self._thinned_at = hold.monitor.thinned()
-            hold.enter()
+        paused = self._paused
+        if self._hold is None and paused is not None and not self.closed:
+            self._begin(paused.again())
+
+    def _begin(self, hold: Hold) -> None:
+        self._hold = hold
+        self._thinned_at = hold.monitor.thinned()
+        hold.enter()
 
     def close(self) -> None:
         """Call the callback no more; closing twice is no error. A call that runs is not waited for."""
         self._calls.stop()
         self.pause()
+        self._paused = None
         self.pv._forget(self)
 
     def __enter__(self) -> Self:
