@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from caclient import CATimeoutError, Cause, Config, Context, why
+from caclient.protocol import commands as ca
 from tests.faults import FaultServer, Tcp
 from tests.resilience.watching import eventually
 
@@ -195,12 +196,19 @@ class Stage:
         """The PV of a client of one's own."""
         iocs = [self.ioc, *self.others]
         where = {"addr_list": [each.address for each in iocs], "name_servers": ()}
+        known: list[FaultServer] = []
         if self.names is not None:
             known = [self.names, *(self._name_server(each) for each in self.others)]
             where = {"addr_list": (), "name_servers": [each.tcp_address for each in known]}
         settings = where if self.searches else {"addr_list": (), "name_servers": ()}
         config = self.ioc.client_config(conn_timeout=0.3, echo_timeout=0.3, **settings)
-        pv = self.stack.enter_context(Context(config)).pv(name)
+        context = self.stack.enter_context(Context(config))
+        if self.others and known:
+            # A name is asked of the name servers that are reached by then, and no more once it is found.
+            with context.pv("nowhere"):
+                for each in known:
+                    each.wait_for(ca.SearchRequest)
+        pv = context.pv(name)
         if connected:
             assert pv.wait_for_connection(10)
         return pv
