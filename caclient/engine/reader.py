@@ -125,11 +125,10 @@ class Reader:
         self._led = False
         self._leads = 0
         self._left_at = 0.0
-        self._guarding = self._leasing = False
+        self._guarding = self._leasing = self._sleeping = False
         self._guarded: tuple[Lead | None, int] = (None, 0)
         self._leased = -1
         self._patiences: list[Any] = []
-        self._sleeping = False
         self._interest = threading.RLock()
 
     def start(self, sock: socket.socket, now: float) -> None:
@@ -152,12 +151,14 @@ class Reader:
 
     def watch(self) -> None:
         """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""
-        with self._interest:  # so that the last call is made of the newest flags
-            try:
-                wanted = (0 if self._led else READ) | (WRITE if self._outbox.blocked else 0)
-                self._loop.poller.modify(self._descriptor, wanted)
-            except (OSError, ValueError, KeyError):
-                pass  # closed meanwhile, which everyone who waits has been told
+        said = -1
+        with self._interest:  # so that the last call is made of the newest flags, which the handler of a signal changes
+            while said != (wanted := (0 if self._led else READ) | (WRITE if self._outbox.blocked else 0)):
+                try:
+                    self._loop.poller.modify(self._descriptor, wanted)
+                except (OSError, ValueError, KeyError):
+                    pass  # closed meanwhile, which everyone who waits has been told
+                said = wanted
 
     def close(self, sock: socket.socket) -> None:
         """Close the socket, which is shut, as soon as nobody reads. *Engine thread.*"""
@@ -245,6 +246,7 @@ class Reader:
         if lead is not None and lead[1] is waiter:
             self._leave(lead)
         self._loop.call_soon(self._hand_back)
+        self._loop.call_soon(self.watch)  # even if it was handed back: it may have struck in there as well
         self.relay.leave(waiter)
 
     # -- leading -------------------------------------------------------------------------------------------------------

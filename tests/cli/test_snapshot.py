@@ -24,7 +24,7 @@ def test_values_are_kept(tmp_path: Path, commands: Commands) -> None:
 
 def test_what_is_missing_is_told_and_the_rest_kept(tmp_path: Path, commands: Commands) -> None:
     file = tmp_path / "a.json"
-    run = commands.run("caclient", "snapshot", "-w", "0.5", "cli:ai3", "cli:missing", "-o", str(file))
+    run = commands.run("caclient", "snapshot", "-w", "3", "cli:ai3", "cli:missing", "-o", str(file))
     assert (run.code, run.stdout) == (1, f"1 of 2 saved to {file}\n")
     assert "cli:missing" in run.stderr
     assert list(Snapshot.load(file)) == ["cli:ai3"]

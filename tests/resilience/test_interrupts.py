@@ -16,7 +16,9 @@ import pytest
 from caclient import Config, Context, ReentrantError
 from caclient.client.bulk import get_values
 from caclient.engine.circuit import State
+from caclient.engine.poller import EpollPoller
 from caclient.ioc import IOC, Record
+from tests.resilience.watching import eventually
 from tests.striking import PLACES, each_strike
 
 PATIENCE = 20.0
@@ -246,6 +248,26 @@ def test_a_handler_that_waits_gets_its_answer_or_is_told_why_not(
     assert "answer" in told
     assert "error" in told or sys.version_info >= (3, 12)  # which tell a tracer of fewer places
     assert time.monotonic() - started < PATIENCE
+
+
+def test_a_handler_that_leads_where_its_thread_was_about_to_leaves_the_socket_watched(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It strikes between what the selector thread is to look for, as was just found out, and saying so."""
+    reader, modify = stage.circuit.reader, EpollPoller.modify
+    struck: list[float] = []
+
+    def strike(poller: EpollPoller, descriptor: int, interest: int) -> None:
+        if not struck and threading.current_thread() is threading.main_thread():
+            struck.append(0.0)
+            struck[0] = stage.many[1].get(timeout=PATIENCE)
+        modify(poller, descriptor, interest)
+
+    eventually(lambda: not reader._led)
+    monkeypatch.setattr(EpollPoller, "modify", strike)
+    stage.put(wait=True, timeout=PATIENCE)
+    assert struck == [1.0]
+    stage.check("modify")
 
 
 def test_an_interrupted_put_that_was_sent_is_seen_by_the_next_get(stage: Stage) -> None:
