@@ -70,6 +70,7 @@ class Home:
         self._waking = threading.RLock()
         self._on_over = on_over
         self._over = new_signal()
+        self._to_finish = [True]  # emptied by whoever is first: the engine as it ends, or who closes just then
         self._closing = False
         self._unfinished = 0
         if config.auto_addr_list:
@@ -201,6 +202,10 @@ class Home:
         self._finished()
 
     def _finished(self) -> None:
+        try:
+            self._to_finish.pop()
+        except IndexError:
+            return
         self._on_over(self)
         self._over.release()
 

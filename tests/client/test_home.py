@@ -188,4 +188,6 @@ def test_if_the_engine_thread_ever_ends_every_wait_fails_with_that_reason(server
     with pytest.raises(CAError, match="the engine thread has ended"):
         context.pv("x")
     context.close()
+    home._engine_ended()  # what it does last, should it have been overtaken by the close
+    context.close()
     assert "the engine thread has ended" in caplog.text
