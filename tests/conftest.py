@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from caclient import Context
     from caclient.ioc import IOC, Record
 
+# Where byte code is not kept each of some hundred programs that tests start would compile the package once more.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "house")

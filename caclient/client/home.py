@@ -215,6 +215,8 @@ class Home:
         """In a forked child: let go of the parent's descriptors without a word to the servers. *The only thread.*"""
         self._waking = threading.RLock()
         self._over = new_signal()
+        if self.runtime.closed:
+            self._over.release()  # nothing of it is in this process, and who closes it again has nothing to wait for
         self.budget.orphan()
         if not self.runtime.closed:
             self.searches.abandon()

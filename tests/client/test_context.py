@@ -525,6 +525,7 @@ def test_a_context_that_is_closed_in_a_child_before_its_first_use(serve):
         pv.get(timeout=60)
     context._home.runtime.wake()
     context._home.fall_asleep()
+    context.close(timeout=600)  # in the child's child: nothing to wait for
 
 
 def test_what_is_left_open_is_closed_at_exit(serve, monkeypatch):
