@@ -32,7 +32,7 @@ def test_ci_takes_both_lines_from_the_readme() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "test_line=$(readme_line pytest)" in script
     assert "demo_line=$(readme_line 'caclient demo')" in script
-    assert script.count("-m pytest") == script.count("-m pytest -q -n 4 -m long") == 1
+    assert script.count("-m pytest") == script.count("-m pytest -q -n 4 --dist worksteal -m long") == 1
 
 
 def test_first_screen_says_what_it_is_then_both_commands_then_the_program() -> None:
