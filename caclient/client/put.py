@@ -11,6 +11,7 @@ from caclient.client.channel import Channel
 from caclient.client.get import exchange
 from caclient.client.request import Request
 from caclient.client.ride import Ride
+from caclient.client.standing import State
 from caclient.errors import BadValueError, CATimeoutError, DisconnectedError, LocalProtocolError
 from caclient.protocol.commands import WriteNotifyRequest, WriteRequest
 
@@ -127,7 +128,7 @@ def begin(channel: Channel, data_type: int, count: int, data: Any, *, later: boo
 
 def _writable(channel: Channel, deadline: float) -> Ride:
     ride = channel.ride
-    if not channel.connected or ride is None:
+    if ride is None or channel.state is not State.READY:
         ride = channel.require(deadline)
     if not ride.can_write:
         raise channel.denied("write")

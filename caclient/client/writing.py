@@ -58,10 +58,11 @@ class WrittenPV(HeldPV):
 
     def _put(self, value: Any, wait: bool, timeout: Timeout) -> None:
         channel = self._writable_channel()
-        deadline = time.monotonic() + self._limit(timeout)
+        limit = self._limit(timeout)
+        deadline = time.monotonic() + limit
         begun = self._begun
         if begun is not None and begun.waits and not begun.await_all(deadline):
-            raise channel.unready(self._limit(timeout))
+            raise channel.unready(limit)
         if channel.state is not ChannelState.READY:
             channel.require(deadline)
         data_type, count, data = self._form(value, deadline)
@@ -110,13 +111,13 @@ class WrittenPV(HeldPV):
     def _form(self, value: Any, deadline: float) -> Form:
         """In which type and count a value is sent; for other states than 0 and 1 the names are fetched until then."""
         channel = self._channel
-        native = channel.native_type
-        if native is None:
+        if channel.form is None:
             raise channel.unready(time.monotonic() - channel.since)
+        native, count = channel.form
         control = channel.control
         if control is None and native == ChannelType.ENUM and may_be_no_state(value):
             if deadline and channel.can_read:
                 control = fetch(channel, deadline)
             else:
                 want(channel)
-        return put_form(channel.name, native, channel.count, () if control is None else control.enum_strs, value)
+        return put_form(channel.name, native, count, () if control is None else control.enum_strs, value)

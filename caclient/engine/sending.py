@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from caclient.engine.hold import held
 from caclient.engine.loop import Loop
-from caclient.engine.outbox import GATHER, Outbox
+from caclient.engine.outbox import GATHER, ROOM, Outbox
 from caclient.errors import CAError, CATimeoutError, ReentrantError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
@@ -92,30 +92,24 @@ class Saying:
         return request.subscriptionid
 
 
-class Postponed:
+class Postponed(deque["tuple[tuple[Command, ...], Asker | None]"]):
     """The same for a thread that is inside the door already: done as that closes."""
 
-    __slots__ = ("_said",)
-
-    def __init__(self) -> None:
-        self._said: deque[tuple[tuple[Command, ...], Asker | None]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self._said)
+    __slots__ = ()
 
     def send(self, *commands: Command) -> None:
         """Commands that need no answer."""
-        self._said.append((commands, None))
+        self.append((commands, None))
 
     def ask(self, command: Command, asker: Asker) -> None:
         """A request, whose id is not known yet."""
-        self._said.append(((command,), asker))
+        self.append(((command,), asker))
 
     def say(self, saying: Saying) -> list[Failed]:
         """Say it; what could not be said. *Caller holds the lock.*"""
         failed: list[Failed] = []
-        while self._said:
-            commands, asker = self._said.popleft()
+        while self:
+            commands, asker = self.popleft()
             try:
                 if asker is None:
                     saying.send(*commands)
@@ -211,10 +205,10 @@ class Sending:
         :raises CATimeoutError: if the server has taken nothing for so long that 16 MiB wait, and they do until the
             monotonic *deadline*.
         """
-        if self.nested:
+        if self.lock._is_owned():  # type: ignore[attr-defined]  # nested
             self._postponed.send(command)
             return
-        if self._outbox.full and not self._outbox.await_room(deadline):
+        if self._outbox.size > ROOM and not self._outbox.await_room(deadline):
             heard = time.monotonic() - self.heard_at
             raise CATimeoutError(f"{self.name} takes no more: {self.pending} bytes wait, last heard {heard:.1f} s ago")
         held(self._say, GATHERED, self.saying.send, command)
@@ -296,7 +290,8 @@ class Sending:
             if self._outbox.size or self._postponed:
                 self._loop.call_soon(self.flush)  # what waits leaves all the same
             raise
-        self.closed(failed)
+        if failed or self._postponed:
+            self.closed(failed)
         return result
 
     def closing(self, mode: int) -> list[Failed] | None:
