@@ -6,6 +6,7 @@ import pytest
 
 from tests.interop.libca_peer import LibcaPeer
 from tests.interop.softioc import RandomWalkIoc
+from tests.resilience.watching import eventually
 
 pytestmark = pytest.mark.interop
 
@@ -16,6 +17,7 @@ def libca_on_ours(random_walk_ioc: RandomWalkIoc) -> LibcaPeer:
 
 
 def test_says_what_it_serves(random_walk_ioc: RandomWalkIoc) -> None:
+    eventually(lambda: "\n" in random_walk_ioc.log)  # it may be found before it has said so
     assert random_walk_ioc.log.splitlines()[0] == "PVs: ['random_walk:dt', 'random_walk:x']"
 
 
