@@ -227,7 +227,7 @@ class Circuit(Sending):
                 if bits & WRITE and self._outbox.blocked:
                     self._write_more()
                 if bits & READ:
-                    self.reader.readable()
+                    self.reader.unled()
         except Exception as error:
             self.close(f"internal error: {error!r}", reset=True)  # else it would be called again at once, for ever
             raise

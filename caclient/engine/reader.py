@@ -39,7 +39,7 @@ from caclient.engine.outbox import Outbox
 from caclient.engine.poller import READ, WRITE
 from caclient.engine.relay import Relay
 from caclient.engine.sending import Asker, Sending
-from caclient.engine.signals import await_signal
+from caclient.engine.signals import Waiter, wait
 from caclient.engine.sockets import errno_name
 from caclient.errors import RemoteProtocolError
 from caclient.protocol.command import Command
@@ -63,15 +63,8 @@ _DISTURBED: Final = 0.00005
 """Seconds that one look takes at least if another thread has had the interpreter meanwhile: he may keep it."""
 _TORN: Final = "a read was interrupted halfway"
 
-Lead = tuple[int, "Waiter"]
+Lead = tuple[int, Waiter]
 """A thread, and what it waits for while it leads."""
-
-
-class Waiter(Protocol):
-    """What ``lead`` waits for: ``done``, or a signal to acquire."""
-
-    done: bool
-    signal: Any
 
 
 class WaitingAsker(Asker, Waiter, Protocol):
@@ -116,16 +109,13 @@ class Reader:
         self._sock: socket.socket | None = None
         self._descriptor = -1
         self._appetite = Appetite()
-        self._reading = False
+        self._reading = self._torn = self._ended = False
         self._undelivered: deque[Any] = deque()
         self._delivering: Any = None
-        self._torn = False
-        self._ended = False
         self._leading: dict[int, Lead] = {}
-        self._led = False
         self._leads = 0
         self._left_at = 0.0
-        self._guarding = self._leasing = self._sleeping = False
+        self._led = self._guarding = self._leasing = self._sleeping = self._behind = False
         self._guarded: tuple[Lead | None, int] = (None, 0)
         self._leased = -1
         self._patiences: list[Any] = []
@@ -293,7 +283,7 @@ class Reader:
         if not self._guarding:
             self._start_guard()
         over = min(deadline, time.monotonic() + _LEAD)
-        while not waiter.done and self._way.up:
+        while not self._behind and not waiter.done and self._way.up:  # in this order
             left = over - time.monotonic()
             if left <= 0 or not self._sleep(left):
                 return
@@ -374,6 +364,22 @@ class Reader:
             self._hand_back()
 
     # -- the seat ------------------------------------------------------------------------------------------------------
+
+    def unled(self) -> None:
+        """Read what the selector thread has seen, unless somebody has begun to lead meanwhile. *Engine thread.*
+
+        He sleeps until there are bytes, and would sleep on if his answer were read behind his back.
+        """
+        self._behind = True
+        if self._leading:
+            self._led = True
+            self.watch()
+            if not self._guarding:
+                self._start_guard()
+            self._hand_back()  # if he has left by now
+        else:
+            self.readable()
+        self._behind = False
 
     def readable(self) -> bool:
         """Read once, unless somebody does; false if nothing was read or the connection is over. *Any thread.*"""
@@ -511,10 +517,4 @@ class Reader:
         return False
 
 
-def wait(waiter: Waiter, deadline: float) -> None:
-    """Sleep until *waiter* is done or the monotonic *deadline* has passed. *Any thread but the engine's.*"""
-    if not waiter.done:
-        await_signal(waiter.signal, deadline)
-
-
-__all__ = ["Reader", "WaitingAsker", "Waiter", "wait"]
+__all__ = ["Reader", "WaitingAsker"]

@@ -9,11 +9,18 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from typing import Final
+from typing import Any, Final, Protocol
 
 SLICE: Final = 0.1 if sys.platform == "win32" else 1.0
 """Seconds that one wait for a lock may take. On Windows Ctrl-C is seen between two of them only; elsewhere too, if it
 comes when a thread is on its way to sleep, or if another thread is the one that the system tells."""
+
+
+class Waiter(Protocol):
+    """Who waits: until ``done``, or for a signal to acquire."""
+
+    done: bool
+    signal: Any
 
 
 def new_signal() -> threading.Lock:
@@ -33,9 +40,15 @@ def await_signal(signal: threading.Lock, deadline: float) -> bool:
             return False
 
 
+def wait(waiter: Waiter, deadline: float) -> None:
+    """Sleep until *waiter* is done or the monotonic *deadline* has passed. *Any thread but the engine's.*"""
+    if not waiter.done:
+        await_signal(waiter.signal, deadline)
+
+
 def seconds_to(deadline: float) -> float:
     """What is left until the monotonic *deadline*, as waits take it: not negative, and no more than they can."""
     return max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
 
 
-__all__ = ["await_signal", "new_signal", "seconds_to"]
+__all__ = ["Waiter", "await_signal", "new_signal", "seconds_to", "wait"]

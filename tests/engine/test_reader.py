@@ -15,8 +15,8 @@ import pytest
 from caclient.engine import reader as reader_module
 from caclient.engine.circuit import State
 from caclient.engine.poller import EpollPoller
-from caclient.engine.reader import wait
 from caclient.engine.sending import LATER
+from caclient.engine.signals import wait
 from caclient.errors import LocalProtocolError, ReentrantError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.commands import (
@@ -238,6 +238,56 @@ def test_while_somebody_reads_the_engine_thread_does_not(up, loop):
     with up.circuit.reader.seat:
         assert not on_engine(loop, up.circuit.reader.readable)
     assert on_engine(loop, up.circuit.reader.readable)
+
+
+def test_a_leader_does_not_sleep_while_the_selector_thread_reads_what_may_be_his_answer(up, peer, monkeypatch):
+    """It had seen the bytes before he came: nothing would wake him."""
+    reader, receive, leave = up.circuit.reader, up.circuit.core.receive, up.circuit.reader._leave
+    reading, led = threading.Event(), threading.Event()
+    slept = []
+
+    def receive_late(data):
+        reading.set()
+        assert led.wait(PATIENCE)
+        return receive(data)
+
+    def sleep(seconds):
+        slept.append(seconds)
+        return False
+
+    def leave_and_tell(lead):
+        leave(lead)
+        led.set()
+
+    up.circuit.ask(read(), asker := Asker())
+    monkeypatch.setattr(up.circuit.core, "receive", receive_late)
+    monkeypatch.setattr(reader, "_sleep", sleep)
+    monkeypatch.setattr(reader, "_leave", leave_and_tell)
+    answer(peer, 5)
+    assert reading.wait(PATIENCE)
+    if not reader.can_lead:
+        led.set()
+    up.circuit.lead(asker, soon())
+    assert asker.reply.data[0] == 5
+    assert slept == []
+
+
+def test_the_selector_thread_leaves_to_a_leader_what_it_has_seen_before_he_came(up, peer, loop):
+    """Only if he does not come back it reads in his place."""
+    reader = up.circuit.reader
+    up.circuit.ask(read(), asker := Asker())
+
+    def see():
+        reader._leading[0] = (0, asker)
+        answer(peer)
+        select.select([up.circuit._sock], [], [], PATIENCE)
+        before = up.circuit.bytes_in
+        reader.unled()
+        return up.circuit.bytes_in == before
+
+    assert on_engine(loop, see)
+    assert asker.wait().reply.data
+    assert reader._leading == {}
 
 
 def test_closing_never_waits_for_who_reads(up, loop):
