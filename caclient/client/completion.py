@@ -24,6 +24,7 @@ from caclient.client.timeout import seconds
 from caclient.client.waiting import give, wait
 from caclient.dbr.put import Form
 from caclient.engine.lanes import Lane, report_error
+from caclient.engine.sending import GATHERED
 from caclient.engine.signals import new_signal
 from caclient.errors import BadValueError, CAError, DisconnectedError, ProtocolError, shorten
 from caclient.protocol.commands import WriteNotifyRequest
@@ -103,6 +104,8 @@ class Put(Future[None]):
             )
         runtime = self._pv.channel.runtime
         runtime.require_other_thread()
+        if self._sent is not None:
+            self._sent[0].circuit.flush()  # what was begun closely behind others is gathered for a moment
         try:
             with runtime.lanes.blocking():
                 super().exception(timeout)
@@ -126,7 +129,7 @@ class Put(Future[None]):
                 raise channel.denied("write")
             request = _Completion(self)
             self._sent = ride, request
-            ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request)
+            ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request, GATHERED)
             channel.puts += 1
         except BadValueError as error:
             self._sent = None

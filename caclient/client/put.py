@@ -12,6 +12,7 @@ from caclient.client.get import exchange
 from caclient.client.request import Request
 from caclient.client.ride import Ride
 from caclient.client.standing import State
+from caclient.engine.sending import HURRIED, LATER
 from caclient.errors import BadValueError, CATimeoutError, DisconnectedError, LocalProtocolError
 from caclient.protocol.commands import WriteNotifyRequest, WriteRequest
 
@@ -117,7 +118,7 @@ def begin(channel: Channel, data_type: int, count: int, data: Any, *, later: boo
     ride = _writable(channel, 0.0)
     request = Request(channel.name)
     try:
-        ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request, later)
+        ride.circuit.ask(WriteNotifyRequest(data, data_type, count, ride.sid, 0), request, LATER if later else HURRIED)
     except BadValueError as error:
         raise BadValueError(f"'{channel.name}': {error}", pvname=channel.name) from None
     except (DisconnectedError, LocalProtocolError) as error:

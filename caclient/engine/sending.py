@@ -32,7 +32,7 @@ LATER: Final = 1
 """It waits for a ``flush``, which is to follow."""
 GATHERED: Final = 2
 """Nobody waits for it: what follows closely leaves together."""
-_HURRIED: Final = 3
+HURRIED: Final = 3
 """It leaves with what callers say who are just being woken, or else at once."""
 
 _Result = TypeVar("_Result")
@@ -213,15 +213,12 @@ class Sending:
             raise CATimeoutError(f"{self.name} takes no more: {self.pending} bytes wait, last heard {heard:.1f} s ago")
         held(self._say, GATHERED, self.saying.send, command)
 
-    def ask(self, command: Command, asker: Asker, later: bool = False) -> None:
-        """Send a request, under an id of its own, whose answer goes to *asker*; *later*: with the next flush.
-
-        *Any thread.*
-        """
+    def ask(self, command: Command, asker: Asker, mode: int = HURRIED) -> None:
+        """Send a request, under an id of its own, whose answer goes to *asker*. *Any thread.*"""
         if self.nested:
             self._postponed.ask(command, asker)
         else:
-            held(self._say, LATER if later else _HURRIED, self.saying.ask, command, asker)
+            held(self._say, mode, self.saying.ask, command, asker)
 
     def ask_all(self, rows: Rows, owner: Any) -> int:
         """Send any number of reads as one buffer; the first of their ids. *Any thread.*
@@ -300,7 +297,7 @@ class Sending:
         if self._postponed:
             failed = self._postponed.say(self.saying)
             mode = AT_ONCE
-        if mode == AT_ONCE or (mode == _HURRIED and not self._hurries()):
+        if mode == AT_ONCE or (mode == HURRIED and not self._hurries()):
             self._outbox.write()
         elif mode == GATHERED:
             now = time.monotonic()
@@ -335,4 +332,4 @@ class Sending:
             self.closed(failed)
 
 
-__all__ = ["AT_ONCE", "GATHERED", "LATER", "Asker", "Postponed", "Saying", "Sending"]
+__all__ = ["AT_ONCE", "GATHERED", "HURRIED", "LATER", "Asker", "Postponed", "Saying", "Sending"]

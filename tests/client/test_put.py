@@ -169,3 +169,17 @@ def test_many_puts_with_completion_are_one_write_for_each_circuit(serve, monkeyp
     monkeypatch.setattr(Outbox, "write", noted)
     assert caput_many(pvs, range(100), wait=True) == [None] * 100
     assert writes == [100 * 24]
+
+
+def test_puts_that_are_begun_closely_behind_others_leave_together(serve):
+    _, context = serve(Record("x", 0.0))
+    pv = context.pv("x", auto_monitor=False)
+    assert pv.wait_for_connection(PATIENCE)
+    circuit = pv.channel.circuit
+    circuit._outbox.gathering = True  # something was put just now; the timer that will write it is still to come
+    begun = [pv.begin_put(float(number)) for number in range(100)]
+    assert circuit.pending == 100 * 24
+    begun[-1].result(PATIENCE)  # who waits has them leave
+    assert circuit.pending == 0
+    assert all(each.result(PATIENCE) is None for each in begun)
+    assert pv.get(use_monitor=False) == 99.0

@@ -243,7 +243,7 @@ def test_who_would_wait_inside_the_door_is_told(up, way):
 def test_what_is_forgotten_is_all_of_one_owner(up, peer):
     mine, other = Asker(), Asker()
     up.circuit.ask_all(([7] * 3, [LONG] * 3, [1] * 3), mine)
-    up.circuit.ask(read(), other, later=True)
+    up.circuit.ask(read(), other, LATER)
     up.circuit.forget_all(mine)
     assert list(up.circuit.core.ioids) == [other.ioid]
 
@@ -272,7 +272,7 @@ def test_ctrl_c_in_the_door_comes_when_it_is_closed(up, peer, monkeypatch, pytho
     calls = {
         "post": lambda: circuit.post(WriteRequest(1, LONG, 1, 7, 1)),
         "ask": lambda: circuit.ask(WriteNotifyRequest(1, LONG, 1, 7, 0), Asker()),
-        "flush": lambda: (circuit.ask(WriteNotifyRequest(1, LONG, 1, 7, 0), Asker(), later=True), circuit.flush()),
+        "flush": lambda: (circuit.ask(WriteNotifyRequest(1, LONG, 1, 7, 0), Asker(), LATER), circuit.flush()),
     }
     with pytest.raises(KeyboardInterrupt):
         calls[way]()
