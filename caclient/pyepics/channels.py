@@ -25,6 +25,8 @@ from .wire import BadName, Context, Note, Wire
 _numbers = itertools.count(0x7F0000001000, 0x40)
 _here = threading.local()
 _lock = threading.RLock()
+_TELLING = 1.0
+"""Seconds that others wait for a callback that is told of a connection."""
 
 contexts: dict[int, Context | None] = {}
 """Native contexts by number; None until there is a channel in it."""
@@ -159,6 +161,7 @@ class _CacheItem:
         "failures",
         "pvname",
         "signals",
+        "telling",
         "ts",
         "watches",
     )
@@ -168,6 +171,8 @@ class _CacheItem:
         self.pvname = pvname
         self.cleared = False
         self.conn = False
+        self.telling = False
+        """Its callbacks are still to be told of the connection, which in pyepics comes before anything else."""
         self.ts = 0.0
         self.failures = 0
         self.callbacks: list[Callable[..., Any]] = []
@@ -208,6 +213,7 @@ class _CacheItem:
 
     def on_up(self, rights: tuple[bool, bool]) -> None:
         """It has been connected."""
+        self.telling = self._own is not None and not self._silent()
         self.conn = True
         self.ts = time.time()
         self.failures = 0
@@ -222,7 +228,7 @@ class _CacheItem:
 
     def on_down(self) -> None:
         """It has been lost."""
-        self.conn = False
+        self.conn = self.telling = False
         self.ts = time.time()
         for listener in self._listeners:
             listener.down()
@@ -230,7 +236,7 @@ class _CacheItem:
 
     def on_orphan(self) -> None:
         """This is a forked child: whoever listened did so in the parent. *The only thread.*"""
-        self.conn = False
+        self.conn = self.telling = False
         self.asked, self.watches = {}, {}
         self.signals = Signals()
         for listener in self._listeners:
@@ -278,6 +284,12 @@ class _CacheItem:
 
     def _tell_connection(self, conn: bool) -> None:
         self.run_connection_callbacks(conn, self.ts)
+        if conn:
+            self._told()
+
+    def _told(self) -> None:
+        self.telling = False
+        self.signals.tell()
 
     def run_connection_callbacks(self, conn: bool, timestamp: float) -> None:
         """Tell everybody whether there is a connection."""
@@ -305,10 +317,12 @@ class _CacheItem:
             return self.signals.wait(true, timeout)
 
     def connect(self, timeout: float) -> bool:
-        """Wait for the connection; whether there is one."""
+        """Wait for the connection, and until its callbacks have been told; whether there is one."""
         wire = self.wire
         if not self.conn and not self.wait(lambda: self.conn, timeout):
             self.failures += 1
+        if self.telling and not wire.on_worker and not self.wait(lambda: not self.telling, min(timeout, _TELLING)):
+            self._told()  # or every call would wait for one that is stuck
         return self.conn and wire.connected
 
     def close(self) -> None:

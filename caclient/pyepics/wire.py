@@ -259,6 +259,11 @@ class Wire:
         """Around a wait: a worker that waits gives its place to another."""
         return self.channel.runtime.lanes.blocking()
 
+    @property
+    def on_worker(self) -> bool:
+        """Whether this thread runs callbacks."""
+        return self.channel.runtime.lanes.on_worker()
+
     def on_engine(self, call: Callable[..., None], *args: Any) -> None:
         """Have the engine thread make a call."""
         self._arrivals.add(self.channel, call, *args)

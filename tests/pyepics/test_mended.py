@@ -53,6 +53,25 @@ print(done.wait(10))
     assert program(source) == "True -42 1\nTrue\n"
 
 
+def test_connection_callbacks_have_run_before_the_first_value_comes(program: Program) -> None:
+    """As in pyepics, where one thread does both; though a callback takes its time, and may ask itself."""
+    source = """
+import threading, epics
+from epics import ca
+told = []
+def on_connection(pvname=None, conn=None, chid=None, **_):
+    value = ca.get(chid)
+    threading.Event().wait(0.1)
+    told.append((pvname, conn, value))
+chid = ca.create_channel("t:longin", callback=on_connection)
+print(ca.get(chid), told)
+del told[:]
+pv = epics.PV("t:longout", connection_callback=lambda conn=None, **_: (threading.Event().wait(0.1), told.append(conn)))
+print(pv.get() is not None, told)
+"""
+    assert program(source) == "-42 [('t:longin', True, -42)]\nTrue [True]\n"
+
+
 def test_a_blocked_callback_holds_nobody_else_back(program: Program) -> None:
     source = """
 import threading, epics
