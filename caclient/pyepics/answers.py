@@ -16,6 +16,8 @@ from .wire import AccessDeniedError, CAError, ChannelAccessError, Reading, metad
 
 
 def wanted_count(item: _CacheItem, count: Any) -> int:
+    if count is not None and count < 0:
+        raise CASeverityException("get", MESSAGES[176])
     return 0 if count is None else min(int(count), item.wire.count)
 
 

@@ -24,6 +24,10 @@ def test_values(record: str) -> None:
     assert differences("values.py", record) == []
 
 
+def test_monitors() -> None:
+    assert differences("monitors.py", "s_double", "lo", "m", "so", "lsi", "w_double") == []
+
+
 def test_channels() -> None:
     assert differences("channels.py", "a", "m", "lso", "w_double", "e_double", "w_string", "w_uchar") == []
 

@@ -64,7 +64,8 @@ class DescribedPV(ReadPV):
     @property
     def count(self) -> Any:
         """Elements of the last update."""
-        return self._getarg("count")
+        count = self._args.get("count")
+        return self._getarg("count") if count is None else count
 
     @property
     def nelm(self) -> int:

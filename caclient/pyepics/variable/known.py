@@ -89,9 +89,12 @@ class KnownPV:
     def _merge(self, queue: Queue) -> None:
         """Take in what came while nobody was to be called."""
         with self._turn:
-            reading = queue.take()
-            if reading is not None and not self._live:
-                self._apply(reading)
+            self._take(queue)
+
+    def _take(self, queue: Queue) -> None:
+        reading = queue.take()
+        if reading is not None and not self._live and self._apply(reading):
+            self._set_charval(self._known["value"], call_ca=False)
 
     def _heed(self) -> None:
         """From now on every update is delivered: there is somebody to be called."""
@@ -99,9 +102,7 @@ class KnownPV:
         if queue is not None and queue.quiet:
             with self._turn:
                 queue.quiet = False
-                reading = queue.take()
-                if reading is not None and not self._live:
-                    self._apply(reading)
+                self._take(queue)
 
     def _apply(self, reading: Reading) -> bool:
         """Take an update in; false if it is none."""

@@ -37,9 +37,13 @@ class MonitoredPV(KnownPV):
     @auto_monitor.setter
     def auto_monitor(self, value: Any) -> None:
         self._auto_monitor = value
-        self._unsubscribe()
-        if self.connected:
-            self._decide()
+        if not self.connected:
+            self._unsubscribe()
+            return
+        self._choose()
+        if self._monref_mask != self._mask():
+            self._unsubscribe()
+        self._decide()
 
     @property
     def auto_monitor_mask(self) -> Any:
@@ -52,17 +56,25 @@ class MonitoredPV(KnownPV):
 
     def _decide(self) -> None:
         """Subscribe if that is wanted."""
-        if self._auto_monitor is None:
-            self._auto_monitor = (self._known["count"] or 0) < ca.AUTOMONITOR_MAXLENGTH
+        self._choose()
         if self._monref is None and self._auto_monitor:
             self._subscribe()
+
+    def _choose(self) -> None:
+        """Where nothing was said it is monitored unless that would be too much."""
+        if self._auto_monitor is None:
+            self._auto_monitor = (self._known["count"] or 0) < ca.AUTOMONITOR_MAXLENGTH
+
+    def _mask(self) -> int | None:
+        """The mask that is wanted, if any is."""
+        wanted = self._auto_monitor
+        return (ca.DEFAULT_SUBSCRIPTION_MASK if wanted is True else int(wanted)) if wanted else None
 
     def _subscribe(self) -> None:
         item = self._channel()
         wire = item.wire
-        wanted = self._auto_monitor
-        mask = ca.DEFAULT_SUBSCRIPTION_MASK if wanted is True else int(wanted)
-        self._monref_mask = mask
+        self._monref_mask = mask = self._mask()
+        assert mask is not None
         assert self._queue is not None  # it has been connected
         watch = wire.watch(Wanted(-1, self.form, self._user_max_count or 0), mask, self._queue)
         item.watches[id(watch)] = watch
@@ -99,12 +111,11 @@ class MonitoredPV(KnownPV):
         if not applied:
             return
         try:
-            if self.callbacks or self.verbose:
-                known = self._known
-                self._set_charval(known["value"], call_ca=False)
-                if self.verbose:
-                    ca.write(f"  {self.pvname}: {known['char_value']} ({fmt_time(known['timestamp'])})")
-                self._run_all()
+            known = self._known
+            self._set_charval(known["value"], call_ca=False)
+            if self.verbose:
+                ca.write(f"  {self.pvname}: {known['char_value']} ({fmt_time(known['timestamp'])})")
+            self._run_all()
         except BaseException as error:  # noqa: BLE001  whatever comes: the queue goes on
             complain(self._on_changes, error)
         item = self._item

@@ -77,8 +77,6 @@ class ReadPV(ConnectedPV):
                 found = args.copy()
         else:
             found = args.copy()
-            self._set_charval(cached, call_ca=False)
-            found["char_value"] = args["char_value"]
         if as_string:
             found["value"] = self._set_charval(found["value"], force_long_string=True)
         else:
@@ -136,5 +134,5 @@ def _moment(known: dict[str, Any]) -> tuple[float, int]:
 
 
 def _longer(count: int, value: Any) -> bool:
-    """Whether more elements are wanted than there are."""
-    return count > (len(value) if hasattr(value, "__len__") and not isinstance(value, str) else 1)
+    """Whether more is wanted than there are elements, or letters."""
+    return count > (len(value) if hasattr(value, "__len__") else 1)
