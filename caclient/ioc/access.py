@@ -19,8 +19,8 @@ from .completion import Completion
 from .record import Record
 from .snapshot import Snapshot
 
-_MOST_ZEROS = 1 << 26
-"""Bytes of zeros that a client gets for asking for more elements than there are."""
+_MOST_ZEROS = 1 << 20
+"""Bytes of zeros that a client gets for asking for more elements than there are, whatever the claim."""
 
 Told = tuple[CAStatusCode, bytes, int]
 """Status, payload and element count of a reply."""

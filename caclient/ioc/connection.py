@@ -9,6 +9,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 
 from caclient.config import Address
 from caclient.engine.loop import Loop
@@ -26,6 +27,8 @@ _LARGE_CHUNK = 1 << 18
 """Bytes received at once of a payload that is known to be large."""
 _TURN = 64
 """Requests answered, and again updates sent, before others have their turn."""
+_SLICE = 0.002
+"""Seconds that each of the two may last: a put to a record with 60,000 subscriptions is worth many others."""
 _MOST_WAITING = 1 << 18
 """Bytes that may wait for a slow client; beyond, its requests and updates are left where they are."""
 
@@ -167,13 +170,14 @@ class Connection:
 
     def _take_turn(self) -> bool:
         """Put replies, then what is new, into the outbox; whether there may be more than was allowed."""
-        turn = _TURN
+        turn, over = _TURN, monotonic() + _SLICE
         while turn and self._requests and self._may_say_more():
             self._answer(self._requests.popleft())
-            turn -= 1
+            turn = turn - 1 if monotonic() < over else 0
         return self._take_news() or bool(self._requests)
 
     def _take_news(self) -> bool:
+        over = monotonic() + _SLICE
         try:
             for _ in range(_TURN):
                 if not self._may_say_more():
@@ -182,6 +186,8 @@ class Connection:
                 if command is None:
                     return False
                 self._send(command)
+                if monotonic() >= over:
+                    break
         except ProtocolError as error:  # nothing that an old client could understand
             self._end(None, str(error))
         return True

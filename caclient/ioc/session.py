@@ -170,6 +170,7 @@ class Session:
         if completion is None:
             return [_written(command, ECA_NORMAL)]
         self._puts += 1
+        command.payload = b""  # it is stored; a thousand of them that wait would keep a thousand arrays
         completion.then(lambda status: self._put_done(command, status))
         return []
 
@@ -203,6 +204,8 @@ class Session:
         return self._hold(False)
 
     def _hold(self, held: bool) -> list[ca.Command]:
+        if self._events_on is not held:  # said twice
+            return []
         self._events_on = not held
         for binding in self._bindings.values():
             for monitor in binding.monitors.values():

@@ -34,6 +34,13 @@ def test_nobody_gets_gigabytes_of_zeros() -> None:
     assert zeros(ECA_GETFAIL, 6, 0xFFFFFFFF) == (ECA_GETFAIL, b"", 0)
 
 
+def test_a_short_request_costs_no_more_than_a_megabyte_of_zeros() -> None:
+    """Ten clients that asked for 64 MB each and read nothing had the server hold 670 MB."""
+    assert read(Record("r", 1.0), 6, 1 << 23) == (ECA_TOLARGE, b"", 0)
+    assert read(Record("r", 1.0), 6, 1 << 17)[::2] == (ECA_NORMAL, 1 << 17)
+    assert read(Record("r", np.zeros(1 << 18)), 6, 1 << 18)[::2] == (ECA_NORMAL, 1 << 18)
+
+
 @pytest.mark.parametrize("kind", [ca.WriteRequest, ca.WriteNotifyRequest])
 def test_write(kind: type[ca.WriteRequest | ca.WriteNotifyRequest]) -> None:
     record = Record("r", 1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from collections.abc import Iterator
@@ -95,6 +96,26 @@ def test_whoever_asks_without_end_lets_others_have_their_turn(ioc: IOC) -> None:
         modest.ask(ca.EchoRequest(), ca.EchoResponse)
     assert served.count("greedy") == 1000
     assert served.index("modest") <= 128
+
+
+def test_requests_that_take_long_make_a_turn_short(ioc: IOC, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Puts to a record with 60,000 subscriptions kept everybody else waiting for seconds: 64 of them were a turn."""
+    served: list[str] = []
+    clock = itertools.count()
+    monkeypatch.setattr("caclient.ioc.connection.monotonic", lambda: float(next(clock)))
+    for name in ("greedy", "modest"):
+        ioc.add(Record(name, 0.0, on_put=lambda record, _value: served.append(record.name)))
+    asked = threading.Event()
+    with Wire(ioc.tcp_port) as greedy, Wire(ioc.tcp_port) as modest:
+        sids = greedy.create("greedy").sid, modest.create("modest").sid
+        ioc.call_later(0.0, lambda: asked.wait(PATIENCE))
+        greedy.sock.sendall(b"".join(ca.WriteRequest(0.0, 6, 1, sids[0], 1).to_bytes() for _ in range(100)))
+        modest.sock.sendall(ca.WriteRequest(0.0, 6, 1, sids[1], 1).to_bytes())
+        asked.set()
+        greedy.ask(ca.EchoRequest(), ca.EchoResponse)
+        modest.ask(ca.EchoRequest(), ca.EchoResponse)
+    assert served.count("greedy") == 100
+    assert served.index("modest") <= 3
 
 
 def test_news_is_told_between_requests_without_end(ioc: IOC) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from caclient.dbr.types import ChannelType
 from caclient.errors import RemoteProtocolError
-from caclient.ioc import Completion, Record
+from caclient.ioc import Completion, Database, Record
 from caclient.ioc.session import farewell
 from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
@@ -118,6 +119,20 @@ def test_flow_control(pair: Pair) -> None:
     assert values(pair.news()) == [3.0, 3.0]
 
 
+def test_flow_control_said_twice_costs_nothing(pair: Pair) -> None:
+    """To look at 60,000 subscriptions for each of a million such requests would take the server away from others."""
+    sid = pair.open("x")
+    subscribed(pair, sid, 9)
+    (monitor,) = pair.session.bindings[0].monitors.values()
+    for command, held in ((ca.EventsOffRequest, True), (ca.EventsOnRequest, False)):
+        pair.ask(command())
+        assert monitor.held is held
+        monitor.held = not held
+        pair.ask(command())
+        assert monitor.held is not held
+        monitor.held = held
+
+
 def test_rights_taken_and_given(pair: Pair) -> None:
     record, sid = pair.database["x"], pair.open("x")
     subscribed(pair, sid, 9, ChannelType.TIME_DOUBLE)
@@ -176,6 +191,18 @@ def test_unanswered_puts_are_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch
     completion.finish()
     assert [reply.ioid for reply in pair.news()] == [21]
     assert pair.ask(ca.WriteNotifyRequest(3.0, 6, 1, sid, 23)) == []
+
+
+def test_puts_that_wait_for_their_end_keep_no_values() -> None:
+    """A thousand of them on a record of a million numbers would be 8 GB, of one client."""
+    completion = Completion()
+    pair = Pair(Database([Record("image", np.zeros(1000), on_put=lambda record, value: completion)]))
+    sid = pair.open("image")
+    assert pair.ask(ca.WriteNotifyRequest(np.arange(1000.0), 6, 1000, sid, 21)) == []
+    assert [len(request.payload) for request in pair.server.ioids.values()] == [0]
+    assert pair.database["image"].value[-1] == 999.0
+    completion.finish()
+    assert [(reply.ioid, reply.data_count) for reply in pair.news()] == [(21, 1000)]
 
 
 def test_disconnected_channel_takes_its_subscriptions_along(pair: Pair) -> None:
