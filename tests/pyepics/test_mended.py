@@ -123,3 +123,37 @@ print(pv.type, pv.connected, pv.callbacks)
 print(epics.ca.pend_event(0), epics.caget(epics.get_pv("t:longin")))
 """
     assert program(source) == "unknown False {}\n80 -42\n"
+
+
+def test_a_callback_that_is_a_second_behind_has_the_server_merge_updates_and_catches_up_in_order(
+    program: Program,
+) -> None:
+    """As where libca reads no more: what was sent before is delivered all the same, and the newest value comes."""
+    source = """
+import threading, time
+import epics
+from caclient.pyepics.channels import contexts
+pv, writer = epics.PV("t:int64out"), epics.PV("t:int64out", auto_monitor=False)
+pv.wait_for_connection(5), writer.wait_for_connection(5)
+entered, gate, last, seen = threading.Event(), threading.Event(), threading.Event(), []
+
+def slow(value=None, **words):
+    seen.append(value)
+    entered.set()
+    gate.wait(40)
+    if value == -1:
+        last.set()
+
+pv.add_callback(slow)
+pauses = lambda: sum(circuit.pauses for context in contexts.values() for circuit in context.report().circuits)
+number, deadline = 0, time.monotonic() + 30
+while not pauses() and time.monotonic() < deadline:
+    number += 1
+    writer.put(number, wait=True)
+for more in range(number + 1, number + 201):
+    writer.put(more)
+writer.put(-1, wait=True)
+gate.set()
+print(pauses(), last.wait(30), seen[:-1] == sorted(set(seen[:-1])))
+"""
+    assert program(source) == "1 True True\n"
