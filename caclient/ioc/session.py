@@ -170,7 +170,7 @@ class Session:
         if completion is None:
             return [_written(command, ECA_NORMAL)]
         self._puts += 1
-        command.payload = b""  # it is stored; a thousand of them that wait would keep a thousand arrays
+        command.let_go()  # it is stored; a thousand of them that wait would keep a thousand arrays
         completion.then(lambda status: self._put_done(command, status))
         return []
 

@@ -218,6 +218,12 @@ class WithData(Typed):
         payload = encode(self.type_field, self.count_field, data, metadata)[0]
         return payload.ljust(len(self.payload), b"\0")
 
+    def let_go(self) -> None:
+        """Keep no values, for one whose header is all that is still needed."""
+        self.payload = b""
+        if hasattr(self, "_decoded"):
+            del self._decoded
+
     def _decode(self) -> tuple[Metadata | None, Values]:
         try:
             return self._decoded

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from caclient.dbr.types import ChannelType
-from caclient.errors import RemoteProtocolError
+from caclient.errors import DecodeError, RemoteProtocolError
 from caclient.ioc import Completion, Database, Record
 from caclient.ioc.session import farewell
 from caclient.protocol import commands as ca
@@ -193,16 +193,20 @@ def test_unanswered_puts_are_bounded(pair: Pair, monkeypatch: pytest.MonkeyPatch
     assert pair.ask(ca.WriteNotifyRequest(3.0, 6, 1, sid, 23)) == []
 
 
-def test_puts_that_wait_for_their_end_keep_no_values() -> None:
+@pytest.mark.parametrize("count", [1000, 1 << 17])
+def test_puts_that_wait_for_their_end_keep_no_values(count: int) -> None:
     """A thousand of them on a record of a million numbers would be 8 GB, of one client."""
     completion = Completion()
-    pair = Pair(Database([Record("image", np.zeros(1000), on_put=lambda record, value: completion)]))
+    pair = Pair(Database([Record("image", np.zeros(count), on_put=lambda record, value: completion)]))
     sid = pair.open("image")
-    assert pair.ask(ca.WriteNotifyRequest(np.arange(1000.0), 6, 1000, sid, 21)) == []
-    assert [len(request.payload) for request in pair.server.ioids.values()] == [0]
-    assert pair.database["image"].value[-1] == 999.0
+    assert pair.ask(ca.WriteNotifyRequest(np.arange(float(count)), 6, count, sid, 21)) == []
+    (request,) = pair.server.ioids.values()
+    assert not request.payload
+    with pytest.raises(DecodeError):  # nor what was decoded before
+        _ = request.data
+    assert pair.database["image"].value[-1] == count - 1
     completion.finish()
-    assert [(reply.ioid, reply.data_count) for reply in pair.news()] == [(21, 1000)]
+    assert [(reply.ioid, reply.data_count) for reply in pair.news()] == [(21, count)]
 
 
 def test_disconnected_channel_takes_its_subscriptions_along(pair: Pair) -> None:
