@@ -210,7 +210,7 @@ def test_a_flood_keeps_memory_flat_and_the_newest_value(server: FaultServer, con
     assert subscription.dropped + subscription.pending == 3_000_000
     assert not server.of(ca.EventsOffRequest)
     release.set()
-    eventually(lambda: told.items and told.items[0].value == 2_999_999.0)
+    eventually(lambda: told.items and told.items[0].value == 2_999_999.0, timeout=40)
 
 
 def test_many_callbacks_that_are_stuck_share_one_budget(server: FaultServer) -> None:
