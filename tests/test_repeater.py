@@ -16,7 +16,7 @@ import pytest
 from caclient import repeater as daemon
 from caclient.engine.loop import Loop
 from caclient.engine.poller import READ
-from caclient.engine.repeater import Repeater
+from caclient.engine.repeater import Repeater, is_served
 from caclient.repeater import main
 from tests.ports import free_port
 
@@ -68,6 +68,18 @@ class TestMain:
             "",
             f"caclient-repeater: UDP port {port} is taken by a program that is no repeater\n",
         )
+
+    def test_a_stranger_who_answers_is_no_repeater(self, port, monkeypatch):
+        """Whatever he says, unless it is a confirmation."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.1", port))
+            loop = Loop(on_error=lambda error: None)
+            loop.poller.add(stranger.fileno(), READ, lambda bits: stranger.sendto(*stranger.recvfrom(100)) and None)
+            loop.start()
+            try:
+                assert not is_served(port)
+            finally:
+                loop.stop()
 
     @pytest.mark.usefixtures("running")
     def test_is_what_the_module_runs(self, monkeypatch, capsys):

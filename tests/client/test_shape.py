@@ -60,6 +60,7 @@ def test_rows_have_what_is_known_of_the_channel():
         (WAVE, (ChannelType.TIME_DOUBLE, 3), (ChannelType.TIME_DOUBLE, 0), True),
         (WAVE, (ChannelType.TIME_DOUBLE, 6), (ChannelType.TIME_DOUBLE, 0), False),
         (WAVE, (ChannelType.TIME_DOUBLE, 4), (ChannelType.TIME_DOUBLE, 3), False),
+        (WAVE, (ChannelType.TIME_DOUBLE, 6), (ChannelType.TIME_DOUBLE, 9), False),
     ],
 )
 def test_answers_that_cannot_be_right_are_refused(shape, got, wanted, right):

@@ -92,6 +92,24 @@ def test_a_slow_handler_keeps_nobody_waiting(loop, lanes):
     until(loop, lambda: written == [1])
 
 
+def test_lines_for_a_slow_handler_are_bounded(loop, lanes, monkeypatch):
+    monkeypatch.setattr(module, "_LINES", 5)
+    busy, going = threading.Event(), threading.Event()
+
+    def slow(_argument):
+        busy.set()
+        assert going.wait(PATIENCE)
+
+    log = Log(loop, lanes)
+    log.push(slow, None)
+    assert busy.wait(PATIENCE)
+    for number in range(20):
+        log.push(_log_refused_put, number, f"cause {number}")
+    waiting = len(log.lane.jobs)
+    going.set()
+    assert waiting == 5
+
+
 def test_texts_from_the_network_reach_no_terminal(caplog):
     """Neither in a message nor in a traceback, whatever object brought them."""
 
