@@ -28,6 +28,7 @@ def test_monitors() -> None:
     assert differences("monitors.py", "s_double", "lo", "m", "so", "lsi", "w_double") == []
 
 
+@pytest.mark.long
 def test_channels() -> None:
     assert differences("channels.py", "a", "m", "lso", "w_double", "e_double", "w_string", "w_uchar") == []
 
