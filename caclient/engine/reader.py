@@ -119,7 +119,6 @@ class Reader:
         self._guarded: tuple[Lead | None, int] = (None, 0)
         self._leased = -1
         self._patiences: list[Any] = []
-        self._interest = threading.RLock()
 
     def start(self, sock: socket.socket, now: float) -> None:
         """TCP is up. *Engine thread.*"""
@@ -142,13 +141,14 @@ class Reader:
     def watch(self) -> None:
         """Have the selector thread look for what is wanted: to read unless a leader does, to write if bytes wait."""
         said = -1
-        with self._interest:  # so that the last call is made of the newest flags, which the handler of a signal changes
-            while said != (wanted := (0 if self._led else READ) | (WRITE if self._outbox.blocked else 0)):
-                try:
-                    self._loop.poller.modify(self._descriptor, wanted)
-                except (OSError, ValueError, KeyError):
-                    pass  # closed meanwhile, which everyone who waits has been told
-                said = wanted
+        # Whoever says it last looks once more, so that it is true. A lock would have the selector thread wait for one
+        # whose thread a signal's handler has taken, and that for the selector thread.
+        while said != (wanted := (0 if self._led else READ) | (WRITE if self._outbox.blocked else 0)):
+            try:
+                self._loop.poller.modify(self._descriptor, wanted)
+            except (OSError, ValueError, KeyError):
+                pass  # closed meanwhile, which everyone who waits has been told
+            said = wanted
 
     def close(self, sock: socket.socket) -> None:
         """Close the socket, which is shut, as soon as nobody reads. *Engine thread.*"""

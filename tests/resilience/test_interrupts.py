@@ -71,7 +71,6 @@ class Stage:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, where
         assert not circuit.reader.seat._is_owned(), where
         assert not circuit.lock._is_owned(), where
-        assert not circuit.reader._interest._is_owned(), where
         assert circuit.reader.relay._followers == set(), where
         assert not circuit.reader.relay._lock._is_owned(), where
         assert circuit.reader.relay.threads == {}, where
@@ -267,6 +266,27 @@ def test_a_handler_that_leads_where_its_thread_was_about_to_leaves_the_socket_wa
     monkeypatch.setattr(EpollPoller, "modify", strike)
     stage.put(wait=True, timeout=PATIENCE)
     assert struck == [1.0]
+    stage.check("modify")
+
+
+def test_the_selector_thread_says_what_it_looks_for_though_a_handler_has_come_between(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It must not wait for the thread that was interrupted: the handler may wait for an answer that it is to read."""
+    reader, modify = stage.circuit.reader, EpollPoller.modify
+    said: list[threading.Event] = []
+
+    def strike(poller: EpollPoller, descriptor: int, interest: int) -> None:
+        if not said and threading.current_thread() is threading.main_thread():
+            said.append(threading.Event())
+            stage.context._home.runtime.loop.call_soon(lambda: (reader.watch(), said[0].set()))
+            assert said[0].wait(PATIENCE)
+        modify(poller, descriptor, interest)
+
+    eventually(lambda: not reader._led)
+    monkeypatch.setattr(EpollPoller, "modify", strike)
+    stage.put(wait=True, timeout=PATIENCE)
+    assert said[0].is_set()
     stage.check("modify")
 
 
