@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from caclient.engine.hold import held
 from caclient.engine.loop import Loop
-from caclient.engine.outbox import GATHER, ROOM, Outbox
+from caclient.engine.outbox import GATHER, Outbox
 from caclient.errors import CAError, CATimeoutError, ReentrantError
 from caclient.protocol.channel import ClientChannel
 from caclient.protocol.circuit import VirtualCircuit
@@ -205,10 +205,10 @@ class Sending:
         :raises CATimeoutError: if the server has taken nothing for so long that 16 MiB wait, and they do until the
             monotonic *deadline*.
         """
-        if self.lock._is_owned():  # type: ignore[attr-defined]  # nested
+        if self.nested:
             self._postponed.send(command)
             return
-        if self._outbox.size > ROOM and not self._outbox.await_room(deadline):
+        if self._outbox.full and not self._outbox.await_room(deadline):
             heard = time.monotonic() - self.heard_at
             raise CATimeoutError(f"{self.name} takes no more: {self.pending} bytes wait, last heard {heard:.1f} s ago")
         held(self._say, GATHERED, self.saying.send, command)

@@ -132,9 +132,7 @@ def get_with_metadata(
 ) -> dict[str, Any] | None:
     """The value of a channel, and what comes with it in this type, as a dict; None if there is none in time."""
     item = channels.find(chid)
-    if (item.telling or not item.conn) and not item.connect(
-        scripted.ca.DEFAULT_CONNECTION_TIMEOUT if timeout is None else timeout
-    ):
+    if not item.ready and not item.connect(scripted.ca.DEFAULT_CONNECTION_TIMEOUT if timeout is None else timeout):
         return failures.failed(None, item.pvname, "not connected")
     ftype = field_type(chid) if ftype is None else ftype
     if ftype == -1:
@@ -213,7 +211,7 @@ def get_complete(
 
 def get_vars(chid: Any, timeout: float, **promotion: bool) -> dict[str, Any] | None:
     item = channels.find(chid)
-    if (item.telling or not item.conn) and not item.connect(timeout):
+    if not item.ready and not item.connect(timeout):
         raise CASeverityException("get", MESSAGES[192])
     ftype = promote_type(chid, **promotion)
     reading = answer(item, ask(item, ftype, 1), ftype, timeout)

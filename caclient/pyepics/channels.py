@@ -189,6 +189,11 @@ class _CacheItem:
         self._wire = Wire(native(context), pvname, self, arrivals[context])
 
     @property
+    def ready(self) -> bool:
+        """Whether it is connected, and its callbacks know."""
+        return self.conn and not self.telling
+
+    @property
     def wire(self) -> Wire:
         """The channel itself."""
         self._wire.revive()

@@ -51,7 +51,7 @@ def _connecting(fcn: Callable[..., Any], required: bool) -> Callable[..., Any]:
         if not isinstance(chid, (dbr.chid_t, int)):
             raise ChannelAccessException(f"{fcn.__name__}: not a valid chid!")
         item = channels.find(chid)
-        if item.telling or not item.conn:
+        if not item.ready:
             timeout = kwds.get("timeout") if not required else None
             timeout = scripted.ca.DEFAULT_CONNECTION_TIMEOUT if timeout is None else timeout
             if not item.connect(timeout) and required:

@@ -25,7 +25,6 @@ _TIMES = (
     (re.compile(r"c_u?long\(\d+\)"), "c_long(N)"),
     (re.compile(r" at 0x[0-9a-f]+"), ""),
 )
-_SPENT = re.compile(r" \| after (\d+) s")
 
 
 def normal(line: str) -> str:
@@ -33,14 +32,6 @@ def normal(line: str) -> str:
     for pattern, replacement in _TIMES:
         line = pattern.sub(replacement, line)
     return line.rstrip()
-
-
-def _agree(one: str, other: str) -> bool:
-    """Whether two lines say the same; a busy machine makes either of the calls a second longer."""
-    if one == other:
-        return True
-    spent = [int(found[1]) if (found := _SPENT.search(line)) else 0 for line in (one, other)]
-    return abs(spent[0] - spent[1]) <= 1 and _SPENT.sub("", one) == _SPENT.sub("", other)
 
 
 class Run:
@@ -99,7 +90,7 @@ def differences(script: str, *arguments: str) -> list[str]:
     """Lines that pyepics and the drop-in do not have in common, with what the other says in their place."""
     theirs = list(Run("pyepics", script, *arguments).lines())
     ours = list(Run("caclient", script, *arguments).lines())
-    found = [f"pyepics:  {a}\ncaclient: {b}" for a, b in zip(theirs, ours, strict=False) if not _agree(a, b)]
+    found = [f"pyepics:  {a}\ncaclient: {b}" for a, b in zip(theirs, ours, strict=False) if a != b]
     if len(theirs) != len(ours):
         found.append(f"pyepics says {len(theirs)} lines, caclient {len(ours)}: {theirs[-1:]} {ours[-1:]}")
     return found

@@ -16,7 +16,7 @@ from tests.resilience.watching import eventually
 
 Serve = Callable[..., FaultServer]
 ROOT = Path(__file__).resolve().parents[2]
-EXIT = 4.0
+EXIT = 0.5
 """Seconds that the end of a program may take."""
 
 
@@ -94,18 +94,21 @@ ENDINGS = {
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("state", STATES)
 def test_exit(serve: Serve, tmp_path: Path, state: str, ending: str) -> None:
-    """T27: without a wait, with the status that was meant, and nothing on the terminal that is not the user's."""
+    """T27: within half a second, with the status that was meant, and nothing on the terminal that is not the user's."""
     server = serve({f"x{n}": float(n) for n in range(100)}, tcp=Tcp.NEVER if state == "connecting" else Tcp.SERVE)
     last_words, status, stderr = ENDINGS[ending]
     program = tmp_path / "program.py"
     lines = ["import os, sys, threading, time", "from caclient import PV", STATES[state]]
     program.write_text("\n".join([*lines, "print(time.time(), flush=True)", last_words]))
-    done = run(server, str(program))
-    took = time.time() - float(done.stdout)
+    for _ in range(3):  # a busy machine may be late, but not each time
+        done = run(server, str(program))
+        took = time.time() - float(done.stdout)
+        if took < EXIT + 0.3:
+            break
     assert done.returncode == status
     assert done.stderr.endswith(stderr) and ("Traceback" in done.stderr) == bool(stderr)
     assert stderr or done.stderr == ""
-    assert took < EXIT, f"{took:.2f} s"  # half a second, and what a busy machine makes of that; a wait takes ten
+    assert took < EXIT + 0.3, f"{took:.2f} s"  # the interpreter's own end is in it
 
 
 def test_puts_before_the_end_arrive(serve: Serve, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import epics  # noqa: E402
 import numpy as np  # noqa: E402
 
 warnings.simplefilter("always")
-SLOW = 0.3
+SLOW = 0.5
 
 
 def shown(value):
