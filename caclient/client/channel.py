@@ -85,18 +85,19 @@ class Channel(Standing):
 
     def wait_ready(self, deadline: float) -> bool:
         """Wait until the channel is ready or the monotonic *deadline* has passed; whether it is."""
-        if self.state is State.READY:
-            return True
-        self.runtime.wake()
-        signal = new_signal()
-        if self.await_ready(signal) and not self.runtime.closed:  # who closes it sees the signal, or is seen
-            try:
-                wait(self.runtime, signal, deadline)
-            finally:
-                self.forgo(signal)
-        if self.state is State.CLOSED or self.runtime.closed:
-            raise self.ended("it was closed")
-        return self.connected
+        while self.state is not State.READY:
+            self.runtime.wake()
+            signal = new_signal()
+            if self.await_ready(signal) and not self.runtime.closed:  # who closes it sees the signal, or is seen
+                try:
+                    wait(self.runtime, signal, deadline)
+                finally:
+                    self.forgo(signal)
+            if self.state is State.CLOSED or self.runtime.closed:
+                raise self.ended("it was closed")
+            if time.monotonic() >= deadline:  # else it was ready, and was lost before this thread saw it
+                return self.connected
+        return True
 
     def await_ready(self, signal: Any) -> bool:
         """Have ``signal.release()`` called when the channel is ready or closed; false if it is already."""

@@ -15,6 +15,7 @@ from caclient import (
     ContextClosedError,
     DisconnectedError,
 )
+from caclient.client import channel as channel_module
 from caclient.client.channel import Channel
 from caclient.client.standing import State
 from caclient.ioc import Record
@@ -197,3 +198,21 @@ def test_what_waits_when_the_context_closes_is_told(channel):
     assert isinstance(channel.unready(0.0), ContextClosedError)
     channel.orphan()
     assert channel.state is State.CLOSED
+
+
+def test_who_waits_for_a_connection_that_is_lost_at_once_waits_on(serve, monkeypatch):
+    """The channel was ready for a moment: that is no reason to give up before the time is over."""
+    ioc, context = serve()
+    waits, really = [], channel_module.wait
+
+    def woken(runtime, signal, until):
+        waits.append(signal)
+        if len(waits) == 1:
+            return True  # as its signal was given, but it is not ready any more
+        ioc.add(Record("x", 1.5))
+        return really(runtime, signal, until)
+
+    pv = context.pv("x", auto_monitor=False)
+    monkeypatch.setattr(channel_module, "wait", woken)
+    assert pv.get(timeout=PATIENCE) == 1.5
+    assert len(waits) >= 2
