@@ -23,7 +23,7 @@ from caclient.client.ride import Ride
 from caclient.client.shape import Shape
 from caclient.client.standing import ACCESS
 from caclient.client.subscription import Calls, Hold
-from caclient.dbr import Reading
+from caclient.dbr import EPICS_EPOCH, Reading
 from caclient.dbr.mask import DEFAULT_MASK
 from caclient.dbr.types import LIMITS
 from caclient.engine.circuit import Circuit
@@ -99,7 +99,10 @@ class Events(Calls):
 
     def one(self, reading: Reading, size: int = 0) -> None:
         """Queue a reading; *size*: the bytes of its array."""
-        self._look()
+        if self._items:
+            self._look()
+        else:
+            self._reached = time.monotonic()
         super().one(reading, size)
 
     def rows(self, data_type: int, rows: Rows, shape: Shape) -> None:
@@ -170,7 +173,10 @@ class Events(Calls):
             if self.stopped:
                 items.clear()
                 break
-            self._take(item)
+            if type(item) is Reading:
+                self.deliver(item)
+            else:
+                self._take(item)
             if time.monotonic() >= over:
                 break
         if not items and self._paused is not None:
@@ -179,9 +185,7 @@ class Events(Calls):
 
     def _take(self, item: Any) -> None:
         kind = type(item)
-        if kind is Reading:
-            self.deliver(item)
-        elif kind is Stretch:
+        if kind is Stretch:
             readings = item.take(PIECE)
             if len(item):
                 with self._turn:
@@ -422,7 +426,7 @@ class Callbacks:
         fields = self._fields(reading)
         for index in sorted(entries) if len(entries) > 1 else entries:
             entry = entries[index]
-            if entry.since and self.entries.get(index) is entry:
+            if entry.since and (self.entries is entries or self.entries.get(index) is entry):
                 self._call(index, entry, fields)
 
     def _call(self, index: int, entry: Entry, fields: dict[str, Any]) -> None:
@@ -443,18 +447,19 @@ class Callbacks:
         shape = self.channel.shape
         if shape is not self._shape or shape is None:
             shape = self._draw()
-        if reading.control is not shape.control:
+        value, status, severity, seconds, nanoseconds, origin = reading.row
+        if origin.control is not shape.control:
             reading = reading.with_control(shape.control)
         fields = self._template.copy()
-        fields["value"] = reading.value
+        fields["value"] = value
         fields["char_value"] = reading.text
-        fields["status"] = int(reading.status)
-        fields["severity"] = int(reading.severity)
-        stamp = reading.stamp
-        if stamp is not None:
-            fields["timestamp"] = stamp.timestamp
-            fields["posixseconds"] = stamp.timestamp_ns // 1_000_000_000
-            fields["nanoseconds"] = stamp.nanoseconds
+        fields["status"] = status
+        fields["severity"] = severity
+        if seconds is not None and nanoseconds is not None:
+            seconds += EPICS_EPOCH
+            fields["timestamp"] = seconds + nanoseconds * 1e-9
+            fields["posixseconds"] = seconds + nanoseconds // 1_000_000_000  # more than that is sent by some
+            fields["nanoseconds"] = nanoseconds
         if shape.count != 1:
             fields["count"] = reading.count
         return fields

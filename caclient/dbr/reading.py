@@ -283,19 +283,20 @@ class Reading:
     def text(self) -> str:
         """The value as EPICS writes it: a float with the IOC's precision, a state's name, a CHAR array as text."""
         value = self._row[0]
-        if self._is_state:
-            return self.enum_strs[int(value)]
         if isinstance(value, float):
             return self._float_text(value)
+        if self._is_state:
+            return self.enum_strs[int(value)]
         if isinstance(value, np.ndarray) and value.dtype == np.uint8:
             return to_text(cut(value.tobytes()))
         return str(value)
 
     def _float_text(self, value: float) -> str:
-        precision, single = self.precision, self.native_type is ChannelType.FLOAT
-        if precision is not None:
-            return fixed(value, precision)
-        return str(np.float32(value)) if single else str(value)
+        origin = self._row[5]
+        control = origin.control
+        if control is not None and control.precision is not None:
+            return fixed(value, control.precision)
+        return str(np.float32(value)) if origin.native_type is ChannelType.FLOAT else str(value)
 
     @property
     def time_text(self) -> str:

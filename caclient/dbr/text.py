@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+_PLACES: Final = tuple((10**digits, f"%d.%0{digits}d" if digits else "%d%.0s") for digits in range(9))
+"""What the digits after the point are counted in, and how the number is written."""
+
 
 def to_text(data: bytes | bytearray | memoryview) -> str:
     """UTF-8 where the bytes are valid UTF-8, else the whole of them as latin-1; never raises."""
@@ -30,15 +35,17 @@ def fixed(value: float, precision: int) -> str:
 
     Numbers too large for that, and more than 8 digits, have an exponent; a precision below zero is none.
     """
-    precision = max(precision, 0)
-    if precision > 8 or abs(value) > 1e16:
+    if precision < 0:
+        precision = 0
+    size = abs(value)
+    if precision > 8 or size > 1e16:
         return f"{value:.{min(precision, 17)}e}"
-    if not abs(value) <= 1e7:  # NaN too
+    if not size <= 1e7:  # NaN too
         return f"{value:.{min(precision, 3)}f}"
-    whole = int(abs(value))
-    places = 10**precision
-    digits = (int((abs(value) - whole) * (places * 10)) + 5) // 10
+    places, written = _PLACES[precision]
+    whole = int(size)
+    digits = (int((size - whole) * (places * 10)) + 5) // 10
     if digits >= places:
         whole, digits = whole + 1, digits - places
-    point = f".{digits:0{precision}d}" if precision else ""
-    return f"{'-' if value < 0 else ''}{whole}{point}"
+    text = written % (whole, digits)
+    return f"-{text}" if value < 0 else text
