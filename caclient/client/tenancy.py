@@ -128,20 +128,20 @@ class HeldPV:
         return self._channel
 
     def _writable_channel(self) -> Channel:
-        if self._home.config.read_only:
+        if self._lease.home.config.read_only:
             raise ReadOnlyError(
                 f"'{self.pvname}': this context is read-only, nothing was sent; "
                 "to put, make it without read_only=True and unset CACLIENT_READ_ONLY",
                 pvname=self.pvname,
             )
-        return self._open_channel()
+        return self._open_channel() if self._closed else self._channel
 
     def _limit(self, timeout: Timeout) -> float:
         """The seconds that a call has."""
         if timeout is not DEFAULT:
             return seconds(timeout)
         own = self._timeout
-        return self._home.settings.timeout if own is DEFAULT else own
+        return self._lease.home.settings.timeout if own is DEFAULT else own
 
     @property
     def _home(self) -> Home:

@@ -41,7 +41,8 @@ def held(call: Callable[..., _Result], *args: Any) -> _Result:
     try:
         _signal.signal(_signal.SIGINT, _note)
         result = call(*args)
-        _put_back(handler)
+        if _signal.getsignal(_signal.SIGINT) is _note:  # as _put_back does, but a call less
+            _signal.signal(_signal.SIGINT, handler)
     except BaseException:
         try:
             _put_back(handler)

@@ -19,7 +19,7 @@ JOIN: Final = 262_144
 """Bytes up to which small buffers are joined; a larger one leaves by itself."""
 GATHER: Final = 0.0005
 """Seconds after a write within which further puts are gathered."""
-GATHERED: Final = 32_768
+GATHERED_SIZE: Final = 32_768
 """Bytes gathered at which a put writes by itself."""
 ROOM: Final = 16 * 1024 * 1024
 """Bytes that may wait for a server that takes none, before the next put has to."""
@@ -78,15 +78,18 @@ class Outbox:
         self._send = send
 
     def put(self, buffers: Sequence[Any]) -> None:
-        """Queue the buffers of a command; they must not change any more."""
+        """Queue the buffers of a command; they must not change any more.
+
+        All of them or none, whatever comes in between: signals are looked for after calls, not between the last lines.
+        """
+        size = len(buffers[0]) if len(buffers) == 1 else sum(map(len, buffers))
+        self.size += size
         self._buffers.extend(buffers)
-        for buffer in buffers:
-            self.size += len(buffer)
 
     def gather(self, now: float) -> bool:
         """Write what was put unless that was just done; true if somebody has to be asked to write soon."""
         if self.gathering:
-            if self.size >= GATHERED:
+            if self.size >= GATHERED_SIZE:
                 self.write()
             return False
         self.gathered_at = now

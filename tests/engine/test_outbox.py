@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from caclient.engine import outbox as module
-from caclient.engine.outbox import GATHERED, JOIN, ROOM, Outbox
+from caclient.engine.outbox import GATHERED_SIZE, JOIN, ROOM, Outbox
 
 PATIENCE = 20.0
 
@@ -114,8 +114,8 @@ def test_puts_that_follow_closely_are_gathered(kernel: Kernel) -> None:
 def test_much_that_is_gathered_leaves_by_itself(kernel: Kernel) -> None:
     kernel.box.written_at = 100.0
     gather(kernel, b"x", 100.0)
-    gather(kernel, bytes(GATHERED), 100.0)
-    assert len(kernel.stream) == GATHERED + 1
+    gather(kernel, bytes(GATHERED_SIZE), 100.0)
+    assert len(kernel.stream) == GATHERED_SIZE + 1
 
 
 def fill(kernel: Kernel) -> None:

@@ -283,6 +283,32 @@ def test_ctrl_c_in_the_door_comes_when_it_is_closed(up, peer, monkeypatch, pytho
     assert circuit.up
 
 
+@pytest.mark.parametrize("count", [1, 5000], ids=["in one buffer", "in two"])
+def test_ctrl_c_in_a_put_that_joins_others_leaves_it_whole_or_out(up, peer, monkeypatch, python_handles_signals, count):
+    """At each place in turn. Ctrl-C is not held there: what leaves behind the others is all of it, or nothing."""
+    monkeypatch.setattr(outbox, "GATHER", 60.0)
+    monkeypatch.setattr(sending_module, "GATHER", 60.0)
+    circuit = up.circuit
+    for number, strike in enumerate(each_strike(watched="caclient/")):
+        circuit.post(WriteRequest(-1, LONG, 1, 7, 1))  # somebody is to write it, in a minute
+        try:
+            with strike:
+                circuit.post(WriteRequest(np.full(count, number), LONG, count, 7, 1))
+        except KeyboardInterrupt:
+            pass
+        assert not circuit.nested, strike.where
+        circuit.post(WriteRequest(-2, LONG, 1, 7, 1))
+        circuit.flush()
+        assert circuit.pending == 0, strike.where
+        heard = [peer.hear(WriteRequest).data]
+        while heard[-1][0] != -2:
+            heard.append(peer.hear(WriteRequest).data)
+        told = [data for data in heard if data[0] >= 0]
+        assert [(len(data), set(data)) for data in told] in ([], [(count, {number})]), strike.where
+    assert number > 20
+    assert circuit.up
+
+
 def test_another_signals_handler_that_raises_in_there_leaves_it_usable_or_closed(serving, python_handles_signals):
     """At each place in turn. It may cost the connection, but nobody waits for a lock that is never given back."""
 
