@@ -18,7 +18,7 @@ from typing_extensions import Never
 from caclient.client import get, put
 from caclient.client.arguments import by_name, surplus
 from caclient.client.bulk import get_all, get_values, in_turn, wait_all
-from caclient.client.context import Context, pv_of
+from caclient.client.context import Context, default_context, pv_of
 from caclient.client.progress import Progress, checked
 from caclient.client.properties import fetch, want
 from caclient.client.pv import PV
@@ -210,7 +210,10 @@ def _pvs(pvs: Any, context: Context | None) -> list[PV]:
         return [pv_of(pvs, context)]
     if isinstance(pvs, (bytes, Mapping)) or not isinstance(pvs, Iterable):
         raise WrongTypeError(f"pvs={shown(pvs)}: give a name, a PV, or a list of them")
-    return [pv_of(each, context) for each in pvs]
+    each_pv = list(pvs)
+    if context is None and any(isinstance(each, str) for each in each_pv):
+        context = default_context()  # looked for once, not by each name
+    return [pv_of(each, context) for each in each_pv]
 
 
 def _limit(pvs: Sequence[PV], timeout: Timeout) -> float:
