@@ -12,7 +12,7 @@ from typing import Any, Literal, overload
 from typing_extensions import Never
 
 from caclient.client import default
-from caclient.client.arguments import by_name, surplus
+from caclient.client.arguments import by_name, surplus, unknown
 from caclient.client.context import Context, pv_of
 from caclient.client.description import Description
 from caclient.client.listing import Subscriptions, subscriptions_of
@@ -61,11 +61,14 @@ def caget(
     count: int | None = None,
     use_monitor: bool = True,
     context: Context | None = None,
+    **others: Never,
 ) -> Any:
     """The value of a PV by name; arguments and exceptions are those of ``PV.get``."""
     if more:
         hint = "for many PVs give a list to caget_many()"
         raise surplus("caget", 1, more, "as_string", "use_monitor", count=True, hint=hint)
+    if others:
+        raise unknown("caget", caget, others)
     pv = pv_of(pvname, context)
     try:
         return pv.get(timeout=timeout, count=count, as_string=as_string, use_monitor=use_monitor)
@@ -82,10 +85,13 @@ def caput(
     wait: bool = False,
     timeout: Timeout = DEFAULT,
     context: Context | None = None,
+    **others: Never,
 ) -> None:
     """Write a PV by name; arguments and exceptions are those of ``PV.put``."""
     if more:
         raise surplus("caput", 2, more, "wait")
+    if others:
+        raise unknown("caput", caput, others)
     pv = pv_of(pvname, context)
     try:
         pv.put(value, wait=wait, timeout=timeout)

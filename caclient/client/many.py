@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from typing_extensions import Never
 
 from caclient.client import get, put
-from caclient.client.arguments import by_name, surplus
+from caclient.client.arguments import by_name, surplus, unknown
 from caclient.client.bulk import get_all, get_values, in_turn, wait_all
 from caclient.client.context import Context, default_context, pv_of
 from caclient.client.progress import Progress, checked
@@ -74,6 +74,7 @@ def caget_many(
     raises: bool = True,
     progress: bool | None = None,
     context: Context | None = None,
+    **others: Never,
 ) -> list[Any]:
     """The values of many PVs, in order, asked for at once and with one deadline for all.
 
@@ -84,6 +85,8 @@ def caget_many(
     """
     if more:
         raise surplus("caget_many", 1, more, "as_string", "use_monitor", count=True, hint=_A_LIST)
+    if others:
+        raise unknown("caget_many", caget_many, others)
     checked(progress)
     flag("as_string", as_string)
     flag("use_monitor", use_monitor)
@@ -109,6 +112,7 @@ def caput_many(
     raises: bool = True,
     progress: bool | None = None,
     context: Context | None = None,
+    **others: Never,
 ) -> list[CAError | None]:
     """Write many PVs with one deadline for all; with *wait*, until all records have finished.
 
@@ -119,6 +123,8 @@ def caput_many(
     """
     if more:
         raise surplus("caput_many", 2, more, "wait")
+    if others:
+        raise unknown("caput_many", caput_many, others)
     checked(progress)
     flag("wait", wait)
     flag("raises", raises)

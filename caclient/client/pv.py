@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from typing_extensions import Never, Self
 
 from caclient.client import get
-from caclient.client.arguments import by_name, surplus
+from caclient.client.arguments import by_name, surplus, unknown
 from caclient.client.bulk import get_all, wait_some
 from caclient.client.callbacks import Callbacks, check
 from caclient.client.causes import SILENT
@@ -73,11 +73,14 @@ class PV(KnownPV):
         priority: int = 0,
         timeout: Timeout = DEFAULT,
         context: Handle | None = None,
+        **others: Never,
     ) -> None:
         self._closed = True  # until there is something to close
         if more:
             hint = "the others go by name, as in callback=..., timeout=5"
             raise surplus("PV", 1, more, "auto_monitor", hint=hint)
+        if others:
+            raise unknown("PV", PV.__init__, others)
         name: Any = pvname  # whatever it is: what is no text is refused below
         self.pvname = name.strip() if isinstance(name, str) else name
         self.priority = priority

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, overload
 from typing_extensions import Never
 
 from caclient.client import get
-from caclient.client.arguments import by_name, surplus
+from caclient.client.arguments import by_name, surplus, unknown
 from caclient.client.callbacks import Callbacks
 from caclient.client.monitor import AUTO_MONITOR, Monitor, monitor_of
 from caclient.client.properties import fetch
@@ -61,6 +61,7 @@ class ReadPV(WrittenPV):
         count: int | None = None,
         as_string: bool = False,
         use_monitor: bool = True,
+        **others: Never,
     ) -> Any:
         """The value: from memory if the PV is monitored and no put came since, else from the server. *Any thread.*
 
@@ -76,6 +77,8 @@ class ReadPV(WrittenPV):
         """
         if more:
             raise surplus("PV.get", 0, more, "as_string", "use_monitor", count=True)
+        if others:
+            raise unknown("PV.get", ReadPV.get, others)
         if type(as_string) is not bool:
             flag("as_string", as_string)  # type: ignore[unreachable]  # for those who check no types
         if type(use_monitor) is not bool:

@@ -10,7 +10,7 @@ import numpy as np
 from typing_extensions import Never
 
 from caclient.client import put
-from caclient.client.arguments import by_name, surplus
+from caclient.client.arguments import by_name, surplus, unknown
 from caclient.client.completion import Begun, Put
 from caclient.client.progress import Progress
 from caclient.client.properties import fetch, want
@@ -32,7 +32,9 @@ class WrittenPV(HeldPV):
     """The puts that have begun."""
 
     @by_name
-    def put(self, value: Any, *more: Never, wait: bool = False, timeout: Timeout = DEFAULT) -> None:
+    def put(
+        self, value: Any, *more: Never, wait: bool = False, timeout: Timeout = DEFAULT, **others: Never
+    ) -> None:
         """Write a value. Sent at once; with *wait*, returns when the record has finished processing. *Any thread.*
 
         A number, text, a list or array, a ``Reading``, a state's name. Text goes to a number or a state as text, which
@@ -48,6 +50,8 @@ class WrittenPV(HeldPV):
         """
         if more:
             raise surplus("PV.put", 1, more, "wait")
+        if others:
+            raise unknown("PV.put", WrittenPV.put, others)
         if type(wait) is not bool:
             flag("wait", wait)  # type: ignore[unreachable]  # for those who check no types
         try:

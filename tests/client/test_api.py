@@ -310,8 +310,15 @@ def test_what_is_meant_wrong_is_told_what_to_give(ioc, mistake):
 
 
 UNFIT = {
-    "PV.get() got an unexpected keyword argument 'as_numpy'": lambda: PV("x").get(as_numpy=True),
-    "caget() got an unexpected keyword argument 'with_ctrlvars'": lambda: caget("x", with_ctrlvars=True),
+    "PV.get() takes no as_numpy=: leave it out: an array is a numpy array": lambda: PV("x").get(as_numpy=True),
+    "caget() takes no with_ctrlvars=: take PV.read(), which": lambda: caget("x", with_ctrlvars=True),
+    "PV.get() takes no tiemout=: did you mean timeout=?": lambda: PV("x").get(tiemout=1),
+    "PV.put() takes no use_complete=: take PV.begin_put(value), whose": lambda: PV("x").put(1, use_complete=True),
+    "caput() takes no zzz=: it takes wait, timeout, context": lambda: caput("x", 1, zzz=1),
+    "caget_many() takes no conn_timeout=: write timeout=, seconds": lambda: caget_many(["x"], conn_timeout=1),
+    "caput_many() takes no put_timeout=: write timeout=, seconds": lambda: caput_many(["x"], [1], put_timeout=1),
+    "PV() takes no form=: leave it out": lambda: PV("x", form="time"),
+    "PV() takes no count=: give it to get()": lambda: PV("x", count=1),
     "PV.wait_for() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").wait_for(1),
     "PV.expect() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").expect(1),
     "PV.put_and_wait() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").put_and_wait(1),
