@@ -63,7 +63,7 @@ def bcast_socket(mcast_ttl: int = 1) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, mcast_ttl)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
-        _enlarge(sock)
+        enlarge(sock)
         sock.bind(("", 0))
     except OSError:
         sock.close()
@@ -71,7 +71,7 @@ def bcast_socket(mcast_ttl: int = 1) -> socket.socket:
     return sock
 
 
-def _enlarge(sock: socket.socket) -> None:
+def enlarge(sock: socket.socket) -> None:
     """Ask for a large receive buffer, and for less where that is refused; what the system gives by itself has to do."""
     for size in _RECEIVE_BUFFERS:
         try:

@@ -9,14 +9,13 @@ import sys
 from dataclasses import dataclass, field
 
 from caclient.config import Address, Config
-from caclient.engine.sockets import interface_addresses, resolve
+from caclient.engine.sockets import enlarge, interface_addresses, resolve
 
 _ANY = "0.0.0.0"
 _BACKLOG = 512
 """Circuits that may come in at once, as after a restart; the kernel may permit fewer."""
 _TRIES = 50
 _TAKEN = (errno.EADDRINUSE, errno.EACCES)
-_RECEIVE_BUFFER = 1 << 20
 
 
 @dataclass
@@ -121,7 +120,7 @@ def _bind_all(hosts: list[str], port: int) -> list[socket.socket]:
 def _bound_udp(address: Address, shared: bool) -> socket.socket:
     sock = _socket(socket.SOCK_DGRAM, reuse=shared)
     try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        enlarge(sock)
         if shared and hasattr(socket, "SO_REUSEPORT"):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)

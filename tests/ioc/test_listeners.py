@@ -48,6 +48,21 @@ def test_two_servers_may_share_a_search_port() -> None:
     assert shared[0].tcp_port != shared[1].tcp_port
 
 
+def test_a_system_that_refuses_a_large_receive_buffer_is_no_reason_not_to_serve(monkeypatch) -> None:
+    """BSD and macOS, where it is refused with ENOBUFS."""
+
+    class Small(socket.socket):
+        def setsockopt(self, level, option, value):
+            if (level, option) == (socket.SOL_SOCKET, socket.SO_RCVBUF):
+                raise OSError(105, "No buffer space available")
+            super().setsockopt(level, option, value)
+
+    monkeypatch.setattr(listeners.socket, "socket", Small)
+    opened = open_listeners(Config.isolated(), 0, 0)
+    opened.close()
+    assert opened.udp_port
+
+
 def test_several_interfaces_have_one_port() -> None:
     opened = open_listeners(Config.isolated(intf_addr_list="127.0.0.1 127.0.0.2"), 0, 0)
     assert ports(opened) == {opened.tcp_port}
