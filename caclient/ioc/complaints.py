@@ -24,11 +24,11 @@ class Complaints:
         if more is not None:
             logger.warning("%s%s", text, more)
 
-    def failed(self, text: str, error: BaseException) -> None:
-        """A line with the error's traceback."""
+    def failed(self, text: str, error: BaseException, whose: str = "") -> None:
+        """A line with the error's traceback; *whose* it was is told, but makes no other cause."""
         more = self._more((text, type(error)))
         if more is not None:
-            logger.error("%s%s", text, more, exc_info=error)
+            logger.error("%s%s%s", text, whose, more, exc_info=error)
 
     def _more(self, cause: object) -> str | None:
         """What to add about lines that were left unsaid; None if this one is."""

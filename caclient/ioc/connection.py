@@ -136,7 +136,7 @@ class Connection:
         except ProtocolError as error:
             self._end(command, str(error))
         except Exception as error:  # noqa: BLE001  a record's own code, or ours: it must not cost the others anything
-            self._complaints.failed(f"a request of {self.address} failed: {type(command).__name__}", error)
+            self._complaints.failed(f"a request failed: {type(command).__name__}", error, f" of {self.address}")
             self._end(command, "internal error")
 
     def _end(self, command: ca.Command | None, reason: str) -> None:
