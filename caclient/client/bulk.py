@@ -21,18 +21,20 @@ from caclient.protocol.runs import ReplyRun
 
 _GATHER: Final = 0.005
 """Seconds for which channels that become ready are gathered, at the least, before they are asked together."""
+_SETTLED: Final = (ChannelState.READY, ChannelState.CLOSED)
 
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
-    """Wait until all are ready, or the monotonic *deadline*. *Any thread but the engine's.*"""
-    waiting = [channel for channel in channels if not channel.connected]
-    if waiting:
+    """Wait until all are ready at once, or the monotonic *deadline*. *Any thread but the engine's.*"""
+    while waiting := [channel for channel in channels if channel.state not in _SETTLED]:
         _await(waiting, deadline, math.inf)
+        if seconds_to(deadline) == 0.0 or waiting[0].runtime.closed:
+            return  # else one may have been ready, and was lost while others were waited for
 
 
 def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bool:
     """Wait until one is ready, and *gather* seconds longer for more; false if there is nothing to wait for any more."""
-    waiting = [channel for channel in channels if channel.state not in (ChannelState.READY, ChannelState.CLOSED)]
+    waiting = [channel for channel in channels if channel.state not in _SETTLED]
     if len(waiting) < len(channels) and any(channel.connected for channel in channels):
         return True
     if not waiting or seconds_to(deadline) == 0.0:

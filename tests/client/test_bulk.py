@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from caclient.client.bulk import get_all, get_values, wait_all
 from caclient.client.get import read
+from caclient.client.standing import State
 from caclient.ioc import Record
 from tests.using import context_of
 
@@ -64,7 +65,11 @@ def test_waiting_for_all_goes_on_when_one_is_ready_meanwhile(serve: Any) -> None
     assert quick.wait_ready(deadline())
 
     class Meanwhile:
-        connected = False
+        states: ClassVar[list[State]] = [State.SEARCHING]
+
+        @property
+        def state(self) -> State:
+            return self.states.pop() if self.states else quick.state
 
         def __getattr__(self, name: str) -> Any:
             return getattr(quick, name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -26,6 +28,7 @@ from caclient import (
 )
 from caclient.client import progress as progress_module
 from caclient.ioc import Completion, Record
+from tests.recorder import PATIENCE
 
 NAMES = ["x", "state", "text", "array"]
 
@@ -62,6 +65,28 @@ def test_connecting_many(context):
     assert connect_all((name for name in NAMES), context=context).ok
     with pytest.raises(ManyFailedError, match="1 of 3 failed: searching: 'nowhere'"):
         results.raise_for_failed()
+
+
+def test_connecting_many_waits_for_one_that_is_lost_while_others_are_waited_for(serve):
+    """One name is there, then gone when the last comes; all of them are to be ready at once."""
+    first, context = serve(Record("x", 1.0))
+    second, other = serve()
+    lost = threading.Event()
+    x = context.pv("x", auto_monitor=False, connection_callback=lambda conn, **_: conn or lost.set())
+    y = other.pv("y", auto_monitor=False)
+
+    def outage():
+        assert x.wait_for_connection(PATIENCE)
+        first.stop()
+        assert lost.wait(PATIENCE)
+        second.add(Record("y", 2.0))
+        assert y.wait_for_connection(PATIENCE)
+        first.start()
+
+    with ThreadPoolExecutor(1) as helper:
+        done = helper.submit(outage)
+        assert list(connect_all([x, y], timeout=PATIENCE)) == ["x", "y"]
+        done.result(PATIENCE)
 
 
 # ---------------------------------------------------------------- get
