@@ -32,9 +32,7 @@ class WrittenPV(HeldPV):
     """The puts that have begun."""
 
     @by_name
-    def put(
-        self, value: Any, *more: Never, wait: bool = False, timeout: Timeout = DEFAULT, **others: Never
-    ) -> None:
+    def put(self, value: Any, *more: Never, wait: bool = False, timeout: Timeout = DEFAULT, **others: Never) -> None:
         """Write a value. Sent at once; with *wait*, returns when the record has finished processing. *Any thread.*
 
         A number, text, a list or array, a ``Reading``, a state's name. Text goes to a number or a state as text, which
