@@ -171,9 +171,10 @@ class IOC:
 
         A delay may be any number, for clients' puts may become delays; one of over eleven days is that.
         """
+        delay = min(max(delay, 0.0), _LONGEST)
         if math.isnan(delay):
             raise BadValueError("a delay of nan seconds")
-        return self._running().call_at(time.monotonic() + min(max(delay, 0.0), _LONGEST), call)
+        return self._running().call_at(time.monotonic() + delay, call)
 
     def wait_until(self, condition: Callable[[IOC], bool], timeout: float) -> bool:
         """Wait for what clients do; the condition is looked at in the server's thread after each thing they do."""

@@ -118,6 +118,14 @@ def test_a_timer_that_is_always_late_lets_the_others_pass(loop):
     assert rounds
 
 
+def test_the_end_may_be_waited_for_longer_than_a_lock_can(errors):
+    made = Loop(errors.append)
+    made.start()
+    made.stop(1e12)
+    assert not made.thread.is_alive()
+    assert errors == []
+
+
 def test_cancelled_timers_do_not_pile_up(loop):
     def move():
         for _ in range(5000):

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 
+from caclient.engine import poller as poller_module
 from caclient.engine.poller import READ, WRITE, EpollPoller, SelectorsPoller, make_poller
 
 
@@ -109,6 +110,17 @@ def test_the_platform_decides(monkeypatch, epoll, kind):
     assert type(made) is kind
     assert made.shared is epoll
     made.close()
+
+
+def test_on_windows_select_takes_no_more_than_is_known_of_it(pair, monkeypatch):
+    monkeypatch.setattr(poller_module.sys, "platform", "win32")
+    monkeypatch.setattr(poller_module, "WINDOWS_LIMIT", 1)
+    poller = SelectorsPoller()
+    ours, theirs = pair
+    poller.add(ours.fileno(), READ, name)
+    with pytest.raises(OSError, match="no more than 1 sockets"):
+        poller.add(theirs.fileno(), READ, name)
+    poller.close()
 
 
 def test_a_system_whose_select_takes_few_refuses_the_next(pair):

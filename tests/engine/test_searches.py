@@ -7,11 +7,12 @@ import logging
 import math
 import socket
 import threading
+import time
 
 import pytest
 
 from caclient.config import Config
-from caclient.engine import lookups, searches as module
+from caclient.engine import log as log_module, lookups, searches as module
 from caclient.engine.lanes import Lanes
 from caclient.engine.log import Log
 from caclient.engine.searches import Searches
@@ -241,6 +242,67 @@ def test_a_socket_that_cannot_be_had_is_tried_for_again(loop, make, server, monk
     assert caplog.records[0].exc_info is None
 
 
+def test_a_socket_that_is_refused_for_long_is_named_once_and_never_asked_for_after_the_end(
+    loop, make, monkeypatch, caplog
+):
+    tries = []
+
+    def refused(*_arguments):
+        tries.append(True)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(log_module, "PERIOD", 0.0)
+    monkeypatch.setattr(module, "_REOPEN", (0.001, 0.002))
+    monkeypatch.setattr(module, "bcast_socket", refused)
+    with caplog.at_level(logging.WARNING, "caclient.search"):
+        searches = make(NOWHERE)
+        until(loop, lambda: len(tries) >= 10)
+        settle(loop)
+    assert len(caplog.records) == 1
+    on_engine(loop, searches.stop)
+    before, later = len(tries), threading.Event()
+    loop.call_at(time.monotonic() + 0.02, later.set)
+    assert later.wait(PATIENCE)
+    assert len(tries) == before
+
+
+def test_what_was_asked_while_there_was_no_socket_is_asked_as_if_it_were_new(loop, make, server, monkeypatch):
+    """Nobody can have heard it: it does not wait for the minute that names wait which nobody answers."""
+    allowed, make_socket = threading.Event(), module.bcast_socket
+
+    def bcast_socket(*arguments):
+        if not allowed.is_set():
+            raise OSError(errno.EMFILE, "Too many open files")
+        return make_socket(*arguments)
+
+    monkeypatch.setattr(module, "_REOPEN", (0.01, 0.01))
+    monkeypatch.setattr(module, "bcast_socket", bcast_socket)
+    searches = make(server.address)
+    restarted = []
+    monkeypatch.setattr(searches.schedule, "restart", restarted.append)
+    on_engine(loop, searches.add, 1, "x")
+    assert restarted == []
+    allowed.set()
+    until(loop, lambda: len(restarted) == 1)
+
+
+def test_the_budget_is_shared_by_all_destinations_also_by_one_that_is_known_later(loop, make, monkeypatch):
+    known = threading.Event()
+
+    def resolve(_host):
+        assert known.wait(PATIENCE)
+        return "127.0.0.9"
+
+    monkeypatch.setattr(lookups, "resolve", resolve)
+    searches = make(("127.0.0.1", 9), ("127.0.0.2", 9), ("gateway.example", 9), start=False)
+    shared = []
+    monkeypatch.setattr(searches.schedule, "share", shared.append)
+    on_engine(loop, searches.start)
+    assert shared == [2]
+    known.set()
+    until(loop, lambda: shared == [2, 3])
+
+
 def test_without_a_socket_name_servers_are_asked_all_the_same(loop, make, monkeypatch):
     monkeypatch.setattr(module, "bcast_socket", without(OSError(errno.EMFILE, "Too many open files"), 1000))
     searches = make(NOWHERE)
@@ -281,6 +343,7 @@ def test_each_destination_says_what_is_wrong_with_it(loop, make, server):
 
 
 def test_a_failure_is_logged_once_for_each_destination(loop, make, caplog, monkeypatch):
+    monkeypatch.setattr(log_module, "PERIOD", 0.0)  # not for being told within a second
     searches = make(("127.0.0.1", 9), ("127.0.0.2", 9))
 
     class Failing:
@@ -398,8 +461,10 @@ def test_new_interfaces_are_searched_while_a_name_waits(loop, make, server, monk
     addresses.append(server.address)
     server.hear("x")
     assert searches.destinations == [NOWHERE, server.address]
+    searches.failures[NOWHERE] = "Network is unreachable"
     addresses.remove(NOWHERE)
     until(loop, lambda: searches.destinations == [server.address])
+    assert on_engine(loop, searches.failure, NOWHERE) == ""
 
 
 # ---- receiving

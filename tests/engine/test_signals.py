@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import runpy
 import signal as system
+import sys
 import threading
 import time
 
@@ -34,6 +36,12 @@ def test_what_is_left_is_what_a_lock_takes():
     assert seconds_to(time.monotonic() - 1.0) == 0.0
     assert seconds_to(math.inf) == threading.TIMEOUT_MAX
     assert 9.0 < seconds_to(time.monotonic() + 10.0) <= 10.0
+
+
+@pytest.mark.parametrize(("platform", "seconds"), [("win32", 0.1), ("linux", 1.0), ("darwin", 1.0)])
+def test_ctrl_c_is_looked_for_ten_times_a_second_where_it_does_not_break_waits(monkeypatch, platform, seconds):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert runpy.run_path(module.__file__)["SLICE"] == seconds
 
 
 def test_where_a_wait_cannot_be_interrupted_it_is_made_of_short_ones(monkeypatch):

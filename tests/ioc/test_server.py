@@ -21,7 +21,7 @@ from caclient.dbr.types import ChannelType
 from caclient.errors import BadValueError
 from caclient.ioc import IOC, Completion, Record
 from caclient.protocol import commands as ca
-from caclient.protocol.broadcaster import extract_address
+from caclient.protocol.broadcaster import Broadcaster, extract_address
 from tests.ioc.wire import PATIENCE, Wire, search
 
 
@@ -331,10 +331,54 @@ def test_a_delay_without_end_ends_nothing(delay: float) -> None:
 def test_a_delay_before_now_is_at_once_and_nan_is_none() -> None:
     done = threading.Event()
     with IOC([], Config.isolated()) as ioc:
+        ioc.call_later(10**400, lambda: None)
         ioc.call_later(-math.inf, done.set)
         assert done.wait(PATIENCE)
         with pytest.raises(BadValueError):
             ioc.call_later(math.nan, done.set)
+
+
+def test_whoever_comes_in_crowds_lets_others_have_their_turn(ioc: IOC) -> None:
+    """Two hundred circuits that come at once, and a put of one that is in already."""
+    there: list[int] = []
+    ioc.add(Record("t:modest", 0.0, on_put=lambda _record, _value: there.append(ioc.connection_count())))
+    asked = threading.Event()
+    with contextlib.ExitStack() as stack:
+        modest = stack.enter_context(Wire(ioc.tcp_port))
+        sid = modest.create("t:modest").sid
+        ioc.call_later(0.0, lambda: asked.wait(PATIENCE))
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", ioc.tcp_port), PATIENCE))
+        modest.sock.sendall(ca.WriteRequest(1.0, 6, 1, sid, 1).to_bytes())
+        asked.set()
+        assert ioc.wait_until(lambda server: server.connection_count() == 201, PATIENCE)
+    assert there[0] < 100
+
+
+def test_whoever_searches_without_end_lets_others_have_their_turn(ioc: IOC) -> None:
+    answered: list[int] = []
+    asked = threading.Event()
+    with Wire(ioc.tcp_port) as modest, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as greedy:
+        greedy.bind(("127.0.0.1", 0))
+        greedy.setblocking(False)
+
+        def count(_record: Record, _value: float) -> None:
+            answered.append(0)
+            with contextlib.suppress(BlockingIOError):
+                while greedy.recv(4096):
+                    answered[-1] += 1
+
+        ioc.add(Record("t:modest", 0.0, on_put=count))
+        sid = modest.create("t:modest").sid
+        search = Broadcaster(our_role=ca.CLIENT).search((1, "t:x"))
+        ioc.call_later(0.0, lambda: asked.wait(PATIENCE))
+        for _ in range(600):
+            greedy.sendto(search, ioc.address)
+        for _ in range(3):  # what is left of the 600 waits behind the first of these, and then behind the next
+            modest.sock.sendall(ca.WriteRequest(1.0, 6, 1, sid, 1).to_bytes())
+        asked.set()
+        modest.ask(ca.EchoRequest(), ca.EchoResponse)
+    assert answered[0] <= 256
 
 
 def test_a_hook_that_always_fails_logs_once_a_second(ioc: IOC, caplog: pytest.LogCaptureFixture) -> None:
