@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
@@ -16,7 +17,7 @@ from caclient.config import Config
 from caclient.ioc import IOC, Record
 from caclient.protocol import commands as ca
 from caclient.protocol.header import Header
-from tests.ioc.wire import PATIENCE, Wire
+from tests.ioc.wire import PATIENCE, Wire, busy
 
 
 @pytest.fixture
@@ -92,13 +93,11 @@ def who_is_served(ioc: IOC, number: int) -> list[str]:
     served: list[str] = []
     for name in ("greedy", "modest"):
         ioc.add(Record(name, 0.0, on_put=lambda record, _value: served.append(record.name)))
-    asked = threading.Event()
     with Wire(ioc.tcp_port) as greedy, Wire(ioc.tcp_port) as modest:
         sids = greedy.create("greedy").sid, modest.create("modest").sid
-        ioc.call_later(0.0, lambda: asked.wait(PATIENCE))
-        greedy.sock.sendall(b"".join(ca.WriteRequest(0.0, 6, 1, sids[0], 1).to_bytes() for _ in range(number)))
-        modest.sock.sendall(ca.WriteRequest(0.0, 6, 1, sids[1], 1).to_bytes())
-        asked.set()
+        with busy(ioc):
+            greedy.sock.sendall(b"".join(ca.WriteRequest(0.0, 6, 1, sids[0], 1).to_bytes() for _ in range(number)))
+            modest.sock.sendall(ca.WriteRequest(0.0, 6, 1, sids[1], 1).to_bytes())
         greedy.ask(ca.EchoRequest(), ca.EchoResponse)
         modest.ask(ca.EchoRequest(), ca.EchoResponse)
     assert served.count("greedy") == number
@@ -117,8 +116,8 @@ def test_a_client_that_reads_no_answers_is_answered_no_further(ioc: IOC) -> None
         sid = wire.create("megabyte").sid
         before = memory()
         wire.sock.sendall(b"".join(ca.ReadNotifyRequest(6, 1 << 17, sid, 100 + i).to_bytes() for i in range(300)))
-        with Wire(ioc.tcp_port) as other:  # when it has been served, the first has had its turn
-            for _ in range(20):
+        with Wire(ioc.tcp_port) as other:  # whenever it has been served, the first has had a turn
+            for _ in range(500):
                 other.ask(ca.EchoRequest(), ca.EchoResponse)
         assert memory() - before < 100e6
         size, wanted = 0, 300 * image.value.nbytes
@@ -131,6 +130,31 @@ def test_requests_that_take_long_make_a_turn_short(ioc: IOC, monkeypatch: pytest
     clock = itertools.count()
     monkeypatch.setattr("caclient.ioc.connection.monotonic", lambda: float(next(clock)))
     assert who_is_served(ioc, 100).index("modest") <= 3
+
+
+def test_updates_that_take_long_make_a_turn_short(ioc: IOC, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("caclient.ioc.connection.monotonic", lambda: float(next(clock)))
+    told: list[int] = []
+    with Wire(ioc.tcp_port) as greedy, Wire(ioc.tcp_port) as modest:
+        sid = greedy.create("x").sid
+        for _ in range(64):
+            greedy.subscribe(sid, 6)
+            greedy.hear(ca.EventAddResponse)
+        greedy.sock.setblocking(False)
+
+        def count(_record: Record, _value: float) -> None:
+            with contextlib.suppress(BlockingIOError):
+                told.append(len(greedy.sock.recv(1 << 16)) // 24)
+
+        ioc.add(Record("modest", 0.0, on_put=count))
+        modest_sid = modest.create("modest").sid
+        with busy(ioc):
+            ioc["x"].post(2.0)
+            for _ in range(5):
+                modest.sock.sendall(ca.WriteRequest(0.0, 6, 1, modest_sid, 1).to_bytes())
+        modest.ask(ca.EchoRequest(), ca.EchoResponse)
+    assert 0 < told[0] <= 3
 
 
 def test_news_is_told_between_requests_without_end(ioc: IOC) -> None:

@@ -22,7 +22,7 @@ from caclient.errors import BadValueError
 from caclient.ioc import IOC, Completion, Record
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import Broadcaster, extract_address
-from tests.ioc.wire import PATIENCE, Wire, search
+from tests.ioc.wire import PATIENCE, Wire, busy, search
 
 
 @pytest.fixture
@@ -342,24 +342,22 @@ def test_whoever_comes_in_crowds_lets_others_have_their_turn(ioc: IOC) -> None:
     """Two hundred circuits that come at once, and a put of one that is in already."""
     there: list[int] = []
     ioc.add(Record("t:modest", 0.0, on_put=lambda _record, _value: there.append(ioc.connection_count())))
-    asked = threading.Event()
     with contextlib.ExitStack() as stack:
         modest = stack.enter_context(Wire(ioc.tcp_port))
         sid = modest.create("t:modest").sid
-        ioc.call_later(0.0, lambda: asked.wait(PATIENCE))
-        for _ in range(200):
-            stack.enter_context(socket.create_connection(("127.0.0.1", ioc.tcp_port), PATIENCE))
-        modest.sock.sendall(ca.WriteRequest(1.0, 6, 1, sid, 1).to_bytes())
-        asked.set()
+        with busy(ioc):
+            for _ in range(200):
+                stack.enter_context(socket.create_connection(("127.0.0.1", ioc.tcp_port), PATIENCE))
+            modest.sock.sendall(ca.WriteRequest(1.0, 6, 1, sid, 1).to_bytes())
         assert ioc.wait_until(lambda server: server.connection_count() == 201, PATIENCE)
     assert there[0] < 100
 
 
 def test_whoever_searches_without_end_lets_others_have_their_turn(ioc: IOC) -> None:
     answered: list[int] = []
-    asked = threading.Event()
     with Wire(ioc.tcp_port) as modest, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as greedy:
         greedy.bind(("127.0.0.1", 0))
+        greedy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         greedy.setblocking(False)
 
         def count(_record: Record, _value: float) -> None:
@@ -371,12 +369,10 @@ def test_whoever_searches_without_end_lets_others_have_their_turn(ioc: IOC) -> N
         ioc.add(Record("t:modest", 0.0, on_put=count))
         sid = modest.create("t:modest").sid
         search = Broadcaster(our_role=ca.CLIENT).search((1, "t:x"))
-        ioc.call_later(0.0, lambda: asked.wait(PATIENCE))
-        for _ in range(600):
-            greedy.sendto(search, ioc.address)
-        for _ in range(3):  # what is left of the 600 waits behind the first of these, and then behind the next
+        with busy(ioc):
+            for _ in range(600):
+                greedy.sendto(search, ioc.address)
             modest.sock.sendall(ca.WriteRequest(1.0, 6, 1, sid, 1).to_bytes())
-        asked.set()
         modest.ask(ca.EchoRequest(), ca.EchoResponse)
     assert answered[0] <= 256
 
@@ -396,14 +392,11 @@ def test_a_hook_that_always_fails_logs_once_a_second(ioc: IOC, caplog: pytest.Lo
 
 def test_five_hundred_circuits_come_in_at_once() -> None:
     """They wait in the kernel's queue while the server is busy; with a queue of 20 most had to try again later."""
-    go_on = threading.Event()
     with IOC([], Config.isolated()) as ioc, contextlib.ExitStack() as stack:
-        ioc.call_later(0.0, lambda: go_on.wait(PATIENCE))
-        clients = [stack.enter_context(socket.socket()) for _ in range(500)]
-        for client in clients:
-            client.settimeout(0.5)
-            client.connect(("127.0.0.1", ioc.tcp_port))
-        go_on.set()
+        with busy(ioc):
+            for client in [stack.enter_context(socket.socket()) for _ in range(500)]:
+                client.settimeout(0.5)
+                client.connect(("127.0.0.1", ioc.tcp_port))
         assert ioc.wait_until(lambda server: server.connection_count() == 500, PATIENCE)
 
 

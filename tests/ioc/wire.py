@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
 from typing_extensions import Self
 
+from caclient.ioc import IOC
 from caclient.protocol import commands as ca
 from caclient.protocol.broadcaster import Broadcaster
 from caclient.protocol.circuit import VirtualCircuit
@@ -24,6 +28,23 @@ def search(address: tuple[str, int], *names: str) -> list[ca.Command]:
         broadcaster = Broadcaster(our_role=ca.CLIENT)
         sock.sendto(broadcaster.search(*enumerate(names)), address)
         return broadcaster.receive(*sock.recvfrom(65536))
+
+
+@contextmanager
+def busy(ioc: IOC) -> Iterator[None]:
+    """While inside, the server's thread does something else: what clients send meanwhile waits for it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def do() -> None:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+
+    ioc.call_later(0.0, do)
+    assert begun.wait(PATIENCE)
+    try:
+        yield
+    finally:
+        go_on.set()
 
 
 class Wire:
