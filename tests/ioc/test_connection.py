@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import socket
@@ -130,31 +129,6 @@ def test_requests_that_take_long_make_a_turn_short(ioc: IOC, monkeypatch: pytest
     clock = itertools.count()
     monkeypatch.setattr("caclient.ioc.connection.monotonic", lambda: float(next(clock)))
     assert who_is_served(ioc, 100).index("modest") <= 3
-
-
-def test_updates_that_take_long_make_a_turn_short(ioc: IOC, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count()
-    monkeypatch.setattr("caclient.ioc.connection.monotonic", lambda: float(next(clock)))
-    told: list[int] = []
-    with Wire(ioc.tcp_port) as greedy, Wire(ioc.tcp_port) as modest:
-        sid = greedy.create("x").sid
-        for _ in range(64):
-            greedy.subscribe(sid, 6)
-            greedy.hear(ca.EventAddResponse)
-        greedy.sock.setblocking(False)
-
-        def count(_record: Record, _value: float) -> None:
-            with contextlib.suppress(BlockingIOError):
-                told.append(len(greedy.sock.recv(1 << 16)) // 24)
-
-        ioc.add(Record("modest", 0.0, on_put=count))
-        modest_sid = modest.create("modest").sid
-        with busy(ioc):
-            ioc["x"].post(2.0)
-            for _ in range(5):
-                modest.sock.sendall(ca.WriteRequest(0.0, 6, 1, modest_sid, 1).to_bytes())
-        modest.ask(ca.EchoRequest(), ca.EchoResponse)
-    assert 0 < told[0] <= 3
 
 
 def test_news_is_told_between_requests_without_end(ioc: IOC) -> None:
