@@ -11,7 +11,7 @@ from caclient.client.channel import Channel
 from caclient.client.get import nonsense, reading_of
 from caclient.client.request import BulkRequest, failure
 from caclient.client.ride import Ride
-from caclient.client.standing import State as ChannelState
+from caclient.client.standing import SETTLED, State as ChannelState
 from caclient.client.waiting import Latch
 from caclient.dbr import ChannelType, Reading, decode_rows, run_values
 from caclient.engine.circuit import Circuit
@@ -21,20 +21,19 @@ from caclient.protocol.runs import ReplyRun
 
 _GATHER: Final = 0.005
 """Seconds for which channels that become ready are gathered, at the least, before they are asked together."""
-_SETTLED: Final = (ChannelState.READY, ChannelState.CLOSED)
 
 
 def wait_all(channels: Sequence[Channel], deadline: float) -> None:
     """Wait until all are ready at once, or the monotonic *deadline*. *Any thread but the engine's.*"""
-    while waiting := [channel for channel in channels if channel.state not in _SETTLED]:
+    while waiting := [each for each in channels if each.state not in SETTLED and not each.runtime.closed]:
         _await(waiting, deadline, math.inf)
-        if seconds_to(deadline) == 0.0 or waiting[0].runtime.closed:
-            return  # else one may have been ready, and was lost while others were waited for
+        if seconds_to(deadline) == 0.0:  # else one may have been ready, and was lost while others were waited for
+            return
 
 
 def wait_some(channels: Sequence[Channel], deadline: float, gather: float) -> bool:
     """Wait until one is ready, and *gather* seconds longer for more; false if there is nothing to wait for any more."""
-    waiting = [channel for channel in channels if channel.state not in _SETTLED]
+    waiting = [channel for channel in channels if channel.state not in SETTLED]
     if len(waiting) < len(channels) and any(channel.connected for channel in channels):
         return True
     if not waiting or seconds_to(deadline) == 0.0:

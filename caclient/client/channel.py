@@ -14,7 +14,7 @@ import time
 from typing import Any, Final, Protocol
 
 from caclient.client.ride import Ride
-from caclient.client.standing import UNDER_WAY, Failing, Standing, State
+from caclient.client.standing import SETTLED, UNDER_WAY, Failing, Standing, State
 from caclient.client.waiting import wait
 from caclient.dbr import LAYOUTS, ChannelType, time_type
 from caclient.engine.circuit import State as CircuitState
@@ -105,7 +105,7 @@ class Channel(Standing):
             before = self.waiters
             grown = (*before, signal)
             with self.runtime.lock:  # nothing is allocated in here, see ``join``
-                if self.state in _SETTLED:
+                if self.state in SETTLED:
                     return False
                 if self.waiters is before:
                     self.waiters = grown
@@ -388,7 +388,6 @@ _WAYS: Final[dict[tuple[State, ...], tuple[State, ...]]] = {}
 """Every way that a channel has taken, once: there are not many."""
 _forms: dict[tuple[ChannelType, int], tuple[ChannelType, int]] = {}
 """One object for all channels of a form."""
-_SETTLED: Final = (State.READY, State.CLOSED)
 
 
 def _log_write_failure(what: tuple[str, Any]) -> None:

@@ -45,6 +45,8 @@ class State(enum.Enum):
 
 UNDER_WAY: Final = (State.CONNECTING, State.CREATING)
 """States in which a server that has answered is tried."""
+SETTLED: Final = (State.READY, State.CLOSED)
+"""States that nobody who waits for a connection waits in."""
 _PHASES: Final[dict[State, Phase]] = {State.SEARCHING: "search", State.CREATING: "create"}
 
 
