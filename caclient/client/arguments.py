@@ -22,9 +22,9 @@ _OF_PYEPICS: Final = {
     **dict.fromkeys(("conn_timeout", "connection_timeout", "put_timeout"), "write timeout=, seconds for all of it"),
     **dict.fromkeys(("form", "verbose"), "leave it out"),
     "as_numpy": "leave it out: an array is a numpy array",
-    "callback": "take PV.begin_put(value).add_done_callback(...)",
+    "callback": "to be called when a put is done, take PV.begin_put(value).add_done_callback(...)",
     "callback_data": "give the callback what it needs with functools.partial",
-    "count": "give it to get()",
+    "count": "it is for PV.get(), caget() and caget_many()",
     "use_complete": "take PV.begin_put(value), whose done() tells",
     "with_ctrlvars": "take PV.read(), which tells units and limits as well",
 }

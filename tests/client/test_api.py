@@ -318,7 +318,7 @@ UNFIT = {
     "caget_many() takes no conn_timeout=: write timeout=, seconds": lambda: caget_many(["x"], conn_timeout=1),
     "caput_many() takes no put_timeout=: write timeout=, seconds": lambda: caput_many(["x"], [1], put_timeout=1),
     "PV() takes no form=: leave it out": lambda: PV("x", form="time"),
-    "PV() takes no count=: give it to get()": lambda: PV("x", count=1),
+    "PV() takes no count=: it is for PV.get(), caget()": lambda: PV("x", count=1),
     "PV.wait_for() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").wait_for(1),
     "PV.expect() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").expect(1),
     "PV.put_and_wait() missing 1 required keyword-only argument: 'timeout'": lambda: PV("x").put_and_wait(1),
