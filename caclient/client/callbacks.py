@@ -99,10 +99,7 @@ class Events(Calls):
 
     def one(self, reading: Reading, size: int = 0) -> None:
         """Queue a reading; *size*: the bytes of its array."""
-        if self._items:
-            self._look()
-        else:
-            self._reached = time.monotonic()
+        self._look()
         super().one(reading, size)
 
     def rows(self, data_type: int, rows: Rows, shape: Shape) -> None:

@@ -134,7 +134,7 @@ class HeldPV:
                 "to put, make it without read_only=True and unset CACLIENT_READ_ONLY",
                 pvname=self.pvname,
             )
-        return self._open_channel() if self._closed else self._channel
+        return self._open_channel()
 
     def _limit(self, timeout: Timeout) -> float:
         """The seconds that a call has."""

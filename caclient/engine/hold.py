@@ -41,8 +41,7 @@ def held(call: Callable[..., _Result], *args: Any) -> _Result:
     try:
         _signal.signal(_signal.SIGINT, _note)
         result = call(*args)
-        if _signal.getsignal(_signal.SIGINT) is _note:  # as _put_back does, but a call less
-            _signal.signal(_signal.SIGINT, handler)
+        _put_back(handler)
     except BaseException:
         try:
             _put_back(handler)

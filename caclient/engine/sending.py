@@ -205,7 +205,7 @@ class Sending:
         :raises CATimeoutError: if the server has taken nothing for so long that 16 MiB wait, and they do until the
             monotonic *deadline*.
         """
-        if self.lock._is_owned():  # type: ignore[attr-defined]  # ``nested``, which would be two calls
+        if self.nested:
             self._postponed.send(command)
             return
         outbox = self._outbox
@@ -227,12 +227,12 @@ class Sending:
                 if not (self.up and self._outbox.gathering):
                     return False
                 self.saying.send(command)
+            if self._postponed:
+                self.flush()
         except BaseException:
             if self._postponed:
                 self._loop.call_soon(self.flush)
             raise
-        if self._postponed:
-            self.flush()
         return True
 
     def ask(self, command: Command, asker: Asker, mode: int = HURRIED) -> None:
